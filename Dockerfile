@@ -4,7 +4,7 @@ WORKDIR /build
 COPY package.json package-lock.json ./
 RUN npm ci --no-audit --no-fund --loglevel=error
 COPY tsconfig.json tsconfig.build.json ./
-COPY scripts/build.mjs scripts/uws-binaries.sha256 scripts/
+COPY scripts/build.mjs scripts/pages.mjs scripts/uws-binaries.sha256 scripts/
 COPY src src
 RUN node scripts/build.mjs
 # Keeps the packages of the engine and, of the native WebSocket binaries, the one for this machine.

@@ -1,12 +1,14 @@
 /**
- * Compiles src/, bench/ and test/ to dist/ and copies the files that the compiler does not: Lua
- * scripts, static files of the web pages, plain JavaScript. `--release` builds what is published:
- * no tests, no source maps, and the packages of the SDK and the load tester in dist/packages.
+ * Compiles src/, bench/ and test/ to dist/, bundles the web pages to dist/src/web/public, and
+ * copies the files that the compiler does not: Lua scripts, plain JavaScript. `--release` builds
+ * what is published: no tests, no source maps, and the packages of the SDK and the load tester in
+ * dist/packages.
  */
 import { spawnSync } from 'node:child_process';
 import { chmodSync, cpSync, existsSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { dirname, extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { bundlePages } from './pages.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 // Built beside dist and renamed, so that a running engine never serves pages of half a build. The
@@ -57,11 +59,14 @@ if (compiled.status !== 0) stop('the compiler found errors');
 for (const program of ['src/cli/main.js', 'bench/main.js'])
   if (existsSync(join(next, program))) chmodSync(join(next, program), 0o755);
 cpSync(luaFolder, join(next, 'src/redis/lua'), { recursive: true });
-for (const folder of ['src/web', 'bench', 'test'].filter((folder) => existsSync(join(root, folder))))
+for (const folder of ['bench', 'test'].filter((folder) => existsSync(join(root, folder))))
   cpSync(join(root, folder), join(next, folder), {
     recursive: true,
     filter: (file) => !['.ts', '.md', '.png'].includes(extname(file)) && !file.endsWith(join('bench', 'results')),
   });
+// The pages are the bundles; only tests import the modules they are made of.
+if (isRelease) rmSync(join(next, 'src/web'), { recursive: true, force: true });
+await bundlePages(join(root, 'src/web'), join(next, 'src/web/public'), { sourceMaps: !isRelease });
 if (isRelease) {
   rmSync(join(next, 'test'), { recursive: true, force: true });
   const { writePackages } = await import('./packages.mjs');

@@ -4,6 +4,7 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
 import { troubleText } from '../domain/health.ts';
 import { LIMITS } from '../limits.ts';
+import { isGone } from '../protocol/codes.ts';
 import { access } from './access/routes.ts';
 import { archive } from './archive/routes.ts';
 import type { ControlDeps } from './deps.ts';
@@ -76,7 +77,15 @@ export async function createControl(deps: ControlDeps): Promise<FastifyInstance>
     all.flatMap(({ tags }) => tags),
   );
   health.register(app, deps);
-  if (options.web) await registerPages(app, options.web);
+  if (options.web) {
+    const { store } = deps;
+    // While Redis is unavailable the page loads, and says so.
+    const isMissing = async (show: string): Promise<boolean> => {
+      const found = store.refusal() === null ? await store.getShow(show) : null;
+      return found?.ok === false && isGone(found.error.code);
+    };
+    await registerPages(app, options.web, isMissing);
+  }
   await app.register((scope) => registerV1(scope as unknown as App, deps), { prefix: '/v1' });
   await app.ready();
   return app as unknown as FastifyInstance;

@@ -27,9 +27,12 @@ export async function launchChromium(t: Test): Promise<Browser> {
   return browser;
 }
 
-/** Returns the folder of the page's compiled modules. Tests that run from sources build it. */
+/**
+ * Returns the folder of the compiled modules, with the pages. Tests that run from sources build it,
+ * unless STAMPEDE_BUILT is 1.
+ */
 export function pageScripts(): string {
-  if (!COMPILED) {
+  if (!COMPILED && process.env.STAMPEDE_BUILT !== '1') {
     // Through `env`, because the test runner adds loaders that the compiler does not support.
     const args = ['-u', 'NODE_OPTIONS', process.execPath, 'scripts/build.mjs'];
     const built = spawnSync('env', args, { cwd: ROOT, encoding: 'utf8' });

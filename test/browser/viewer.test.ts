@@ -4,10 +4,13 @@ import t from 'tap';
 import { SHOW, startLiveEngine } from '../support/live-engine.ts';
 import { launchChromium, pageScripts, skip } from './chromium.ts';
 
+/** The button of a product: `item` as screen readers hear it. */
+const button = (page: Page, name: RegExp) => page.getByRole('button', { name });
+
 t.test('two viewers take part in a sale', { skip }, async (t) => {
   const engine = await startLiveEngine(t, { scripts: pageScripts() });
   const browser = await launchChromium(t);
-  const context = await browser.newContext({ viewport: { width: 1280, height: 800 } });
+  const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, locale: 'en-US' });
   const errors: string[] = [];
   const open = async (name: string): Promise<Page> => {
     const page = await context.newPage();
@@ -17,6 +20,7 @@ t.test('two viewers take part in a sale', { skip }, async (t) => {
     await page.goto(`${engine.controlUrl}/watch/${SHOW}`);
     await page.getByLabel('Your name in the chat').fill(name);
     await page.getByRole('button', { name: 'Join', exact: true }).click();
+    await page.getByLabel('Your message').waitFor();
     await page.getByText('Connected', { exact: true }).waitFor();
     return page;
   };
@@ -28,10 +32,12 @@ t.test('two viewers take part in a sale', { skip }, async (t) => {
     await ana.getByLabel('Your message').fill('hi <img src=x onerror=alert(1)> 👋');
     await ana.getByRole('button', { name: 'Send', exact: true }).click();
     await bo.getByRole('log').getByText('hi <img src=x onerror=alert(1)> 👋').waitFor();
-    t.equal(await bo.locator('#chat-log img').count(), 0);
-    await bo.getByRole('button', { name: /Send a heart/ }).click();
-    await ana.locator('#hearts', { hasText: '1' }).waitFor();
-    await ana.locator('#viewers', { hasText: '2' }).waitFor();
+    t.equal(await bo.getByRole('log').locator('img').count(), 0);
+    await ana.locator('.message.own', { hasText: 'onerror' }).waitFor();
+    t.equal(await bo.locator('.message.own').count(), 0, 'own messages are tinted');
+    await button(bo, /^Send a heart/).click();
+    await button(ana, /^Send a heart. So far: 1$/).waitFor();
+    await ana.getByText('2 viewers').waitFor();
   });
 
   await engine.office.pin(SHOW, 'tee');
@@ -42,47 +48,53 @@ t.test('two viewers take part in a sale', { skip }, async (t) => {
   await engine.office.createSale(SHOW, sale, 'k-flash');
 
   await t.test('before the opening the button shows the countdown and does nothing', async (t) => {
-    const button = ana.locator('button[data-sku="TEE-M"]');
-    await ana.getByText('Opens in', { exact: true }).waitFor();
-    t.match(await button.textContent(), /^Opens in \d\.\d$/);
-    t.equal(await button.getAttribute('aria-disabled'), 'true');
-    // The button keeps the focus, and a click shows the reason.
-    await button.dispatchEvent('click');
-    await ana.locator('#toast', { hasText: 'Opens in' }).waitFor();
-    t.match(await ana.locator('#countdown').textContent(), /^\d\.\d$/, 'tenths in the last ten seconds');
-    t.equal(await ana.locator('#pinned-title').textContent(), 'Plain Tee');
+    const soon = button(ana, /^Not open yet: Plain Tee/);
+    await ana.locator('.featured').getByText('Opens in', { exact: true }).waitFor();
+    t.match(await soon.textContent(), /^Opens in \d\.\d s$/);
+    t.equal(await soon.getAttribute('aria-disabled'), 'true');
+    // The button keeps the focus, and a press shows the reason.
+    await soon.dispatchEvent('click');
+    await ana.locator('.toast', { hasText: 'Opens in' }).waitFor();
+    t.match(await ana.locator('.featured .countdown').textContent(), /^\d\.\d s$/, 'tenths in the last ten seconds');
+    t.match(await ana.locator('.featured').textContent(), /Shown now.*Plain Tee.*€19\.90.*1 left/);
   });
 
   await t.test('after the opening a unit is held once, and other viewers may join the waitlist', async (t) => {
-    await ana.getByText('Open now, closes in').waitFor();
-    await ana.locator('button[data-sku="TEE-M"]').click();
-    const timeOfHold = ana.locator('.hold[data-state="held"] .hold-time');
-    const time = async (): Promise<number> => Number((await timeOfHold.textContent())?.replace('0:', ''));
+    await ana.locator('.featured').getByText('Ends in', { exact: true }).waitFor();
+    await button(ana, /^Buy: Plain Tee/).click();
+    const timeOfHold = ana.locator('.hold[data-state="held"] .hold-time .figures');
+    const time = async (): Promise<number> =>
+      Number.parseFloat((await timeOfHold.textContent())?.replace('0:', '') ?? '');
     const before = await time();
     await ana.waitForTimeout(1_200);
     t.ok((await time()) < before, 'the time runs down');
     t.ok(before <= 15);
-    t.equal(await ana.locator('button[data-sku="TEE-M"]').textContent(), 'Held for you');
-    t.equal(await ana.locator('button[data-sku="CAP"]').textContent(), 'Limit reached');
-    await bo.locator('button[data-sku="TEE-M"]', { hasText: 'Join waitlist' }).click();
-    await bo.locator('button[data-sku="TEE-M"]', { hasText: 'Waitlist: 1' }).waitFor();
-    t.equal(await bo.locator('button[data-sku="CAP"]').textContent(), 'Buy');
+    t.match(await button(ana, /^Held for you: Plain Tee/).textContent(), /^On hold · /);
+    t.equal(await button(ana, /^Limit reached: Sun Cap/).textContent(), 'Limit reached');
+    await button(bo, /^Join the waitlist: Plain Tee/).click();
+    await bo.getByText('You are number 1 on the waitlist', { exact: true }).waitFor();
+    t.equal(await button(bo, /^Buy: Sun Cap/).textContent(), 'Buy');
   });
 
   await t.test('a released unit goes to the waitlist, and its buyer sees the order', async (t) => {
-    await ana.getByRole('button', { name: 'Release' }).click();
-    await ana.locator('.hold[data-state="released"]').waitFor();
+    await button(ana, /^Release: Plain Tee/).click();
+    await ana.locator('.toast', { hasText: 'Released' }).waitFor();
     const hold = bo.locator('.hold[data-state="held"]', { hasText: 'Your turn' });
     const id = (await hold.getAttribute('data-reservation')) ?? '';
     await engine.office.confirm(SHOW, id, { orderRef: 'ORD-42', amount: 1990 }, 'pay');
-    await bo.locator('.hold[data-state="confirmed"]', { hasText: 'ORD-42' }).waitFor();
-    t.equal(await bo.locator('button[data-sku="TEE-M"]').textContent(), 'You have it');
-    await bo.locator('#toast', { hasText: 'Order confirmed' }).waitFor();
+    await button(bo, /^Yours: Plain Tee/).waitFor();
+    await bo.locator('.toast', { hasText: 'Order confirmed' }).waitFor();
+    await button(ana, /^Your holds and orders/).click();
+    await ana.locator('.hold[data-state="released"]').waitFor();
+    await ana.keyboard.press('Escape');
+    t.equal(await ana.getByRole('dialog').count(), 0, 'Escape closes a sheet');
   });
 
   await t.test('a reload keeps the viewer, with order and chat', async () => {
     await bo.reload();
+    await button(bo, /^Your holds and orders/).click();
     await bo.locator('.hold[data-state="confirmed"]', { hasText: 'ORD-42' }).waitFor();
+    await bo.keyboard.press('Escape');
     await bo.getByRole('log').getByText('onerror').waitFor();
   });
 
@@ -92,17 +104,67 @@ t.test('two viewers take part in a sale', { skip }, async (t) => {
 t.test('a guest on a phone, and an unknown show', { skip }, async (t) => {
   const engine = await startLiveEngine(t, { scripts: pageScripts() });
   const browser = await launchChromium(t);
-  const phone = await browser.newPage({ viewport: { width: 390, height: 780 } });
+  const phone = await browser.newPage({ viewport: { width: 390, height: 780 }, locale: 'en-US' });
   phone.setDefaultTimeout(8_000);
   await phone.goto(`${engine.controlUrl}/watch/${SHOW}`);
   await phone.getByRole('button', { name: 'Only watch' }).click();
   await phone.getByText('Connected', { exact: true }).waitFor();
   t.equal(await phone.evaluate('document.documentElement.scrollWidth <= innerWidth'), true, 'the page fits the phone');
-  t.equal(await phone.locator('#chat').isVisible(), false);
-  await phone.locator('#tab-chat').click();
-  t.equal(await phone.locator('#chat').isVisible(), true);
-  t.equal(await phone.getByLabel('Your message').isDisabled(), true, 'a guest only watches');
+  t.equal(await phone.getByRole('log').isVisible(), true);
+  t.equal(await phone.getByLabel('Your message').count(), 0, 'a guest only watches');
+  t.equal(await phone.getByRole('region', { name: 'Shop' }).count(), 0);
+  await button(phone, /^Shop, 2 products/).click();
+  await phone.getByRole('dialog', { name: 'Shop' }).getByText('Plain Tee').waitFor();
 
-  await phone.goto(`${engine.controlUrl}/watch/nowhere`);
-  await phone.getByRole('alert').filter({ hasText: /show/i }).waitFor();
+  const response = await phone.goto(`${engine.controlUrl}/watch/nowhere`);
+  t.equal(response?.status(), 404);
+  await phone.getByRole('alert').filter({ hasText: 'This show does not exist' }).waitFor();
+});
+
+t.test('many sales and products: each is shown, and the first can be bought without scrolling', { skip }, async (t) => {
+  const engine = await startLiveEngine(t, { scripts: pageScripts() });
+  const { office } = engine;
+  // The same code in two products, and a code that every object has.
+  for (let n = 0; n < 19; n += 1)
+    await office.putProduct(SHOW, {
+      id: `p${n}`,
+      brand: 'nord',
+      title: `Product ${n} ${'Donaudampfschiff'.repeat(4)}`,
+      skus: [{ sku: n === 2 ? 'constructor' : 'SAME' }],
+    });
+  const common = { currency: 'EUR', perBuyer: 2, holdMs: 60_000, opensInMs: 0, durationMs: 90_000 };
+  for (let n = 0; n < 3; n += 1) {
+    const skus = [{ sku: n === 2 ? 'constructor' : 'SAME', product: `p${n}`, price: 100, quantity: n === 0 ? 21 : 2 }];
+    await office.createSale(SHOW, { ...common, id: `s${n}`, title: `Sale ${n}`, skus }, `k${n}`);
+  }
+  const browser = await launchChromium(t);
+  const phone = await browser.newPage({ viewport: { width: 390, height: 844 }, locale: 'en-US' });
+  phone.setDefaultTimeout(8_000);
+  const errors: string[] = [];
+  phone.on('pageerror', (error) => errors.push(error.message));
+  await phone.goto(`${engine.controlUrl}/watch/${SHOW}?token=${await engine.token('Cleo')}`);
+  const first = button(phone, /^Buy: Product/);
+  const box = await first.boundingBox();
+  t.ok(box !== null && box.y + box.height < 844, `the first button to buy is at ${box?.y}`);
+  t.equal(await phone.locator('.filled').count(), 1, 'one primary action');
+  t.equal(await phone.getByRole('group', { name: 'Sales' }).getByRole('button').count(), 4, 'all, and each open sale');
+
+  await button(phone, /^Shop/).click();
+  const shop = phone.getByRole('dialog', { name: 'Shop' });
+  const buttons = shop.getByRole('button', { name: /^Buy: / });
+  await buttons.first().waitFor();
+  t.equal(await buttons.count(), 3, 'the same code in two sales is two rows');
+  t.equal(await shop.getByText('2 left', { exact: true }).count(), 2, 'units are shown from 20 down');
+  for (const name of ['Product 0', 'Product 1', 'Product 2'])
+    await shop.getByRole('button', { name: new RegExp(`^Buy: ${name}`) }).click();
+  for (const name of ['Product 0', 'Product 1', 'Product 2'])
+    await shop.getByRole('button', { name: new RegExp(`^Held for you: ${name}`) }).waitFor();
+  await shop.getByRole('searchbox').fill('product 17');
+  await shop.getByText(/^Product 17/).waitFor();
+  t.equal(await shop.getByRole('article').count(), 1);
+  t.equal(await phone.evaluate('document.documentElement.scrollWidth <= innerWidth'), true, 'long words wrap');
+  const tooWide =
+    '[...document.querySelectorAll(".card")].filter((card) => card.scrollWidth > card.clientWidth).length';
+  t.equal(await phone.evaluate(tooWide), 0);
+  t.same(errors, []);
 });

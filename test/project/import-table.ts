@@ -28,6 +28,9 @@ export const HOME_OF: Readonly<Record<string, string>> = {
   bullmq: 'jobs',
   'fast-jwt': 'auth',
   'prom-client': 'telemetry',
+  preact: 'web',
+  '@preact': 'web',
+  'hls.js': 'web',
 };
 
 export const LINES_MAX = 400;

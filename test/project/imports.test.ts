@@ -31,7 +31,7 @@ const folderOf = (file: string): string => relative(join(ROOT, 'src'), file).spl
 const packageOf = (specifier: string): string => specifier.split('/')[0] ?? specifier;
 const named = (file: string): string => relative(ROOT, file);
 
-const sources = filesBelow('src', '.ts');
+const sources = filesBelow('src', '.ts', '.tsx');
 
 t.test('the import table lists every folder of src', async (t) => {
   const folders = readdirSync(join(ROOT, 'src'), { withFileTypes: true }).filter((entry) => entry.isDirectory());
@@ -73,8 +73,10 @@ t.test('the dependencies are the libraries that src imports, and Node.js modules
   const { dependencies } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as {
     dependencies: Record<string, string>;
   };
-  // Not parts of the engine's package.
-  const engine = sources.filter((file) => !/^src\/client\/(?:msgpack|react)\.ts$/.test(named(file)));
+  // Not parts of the engine's package, or bundled with the pages.
+  const engine = sources.filter(
+    (file) => folderOf(file) !== 'web' && !/^src\/client\/(?:msgpack|react)\.ts$/.test(named(file)),
+  );
   const external = engine.flatMap((file) =>
     importsOf(file)
       .filter((specifier) => !/^(?:\.|node:)/.test(specifier))

@@ -10,7 +10,7 @@ import { ROOT } from '../support/root.ts';
 const CODE_COLUMNS_MAX = 120;
 const PROSE_COLUMNS_MAX = 100;
 const CHECKED =
-  /\.(?:ts|mjs|js|lua|md|html|css|sh)$|^scripts\/(?:demo|test|release)$|^\.ci\/run$|^Dockerfile$|\.ya?ml$/;
+  /\.(?:tsx?|mjs|js|lua|md|html|css|sh)$|^src\/web\/shared\/locales\/en\.json$|^scripts\/(?:demo|test|release)$|^\.ci\/run$|^Dockerfile$|\.ya?ml$/;
 /** This file and CONTRIBUTING.md name the words to avoid. Results and fixtures are data. */
 const EXEMPT = /^test\/project\/words|^CONTRIBUTING\.md$|^bench\/results\/|^test\/fixtures\/|package-lock/;
 

@@ -15,7 +15,6 @@ import { connectStore } from '../../src/redis/index.ts';
 import { createLogger } from '../../src/telemetry/logger.ts';
 import { createMetrics } from '../../src/telemetry/metrics.ts';
 import { archivesOf, temporaryFolder } from './archives.ts';
-import { ROOT } from './root.ts';
 
 export const SHOW = 'market';
 export const PRODUCTS = [
@@ -42,7 +41,8 @@ export async function startLiveEngine(t: Test, options: { scripts?: string } = {
   });
   const { port } = await gateway.listen();
   t.teardown(() => gateway.drain({ timeoutMs: 500 }));
-  const web = options.scripts === undefined ? null : { pages: join(ROOT, 'src/web'), scripts: options.scripts };
+  const web =
+    options.scripts === undefined ? null : { pages: join(options.scripts, 'web/public'), scripts: options.scripts };
   const folder = temporaryFolder(t);
   const control = await createControl({
     store,

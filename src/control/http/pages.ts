@@ -1,6 +1,6 @@
 /**
- * The viewer page at /watch/ and /watch/:show, and the compiled modules it imports under /sdk. All
- * addresses in pages and redirects are relative, so that a proxy may add a path prefix.
+ * The viewer page at /watch/ and /watch/:show, its bundle at /sdk/web, and the modules of the SDK.
+ * All addresses in pages and redirects are relative, so that a proxy may add a path prefix.
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -8,23 +8,32 @@ import { fileURLToPath } from 'node:url';
 import fastifyStatic from '@fastify/static';
 import type { App } from './routing.ts';
 
-/** The same folders contain sources and declarations, which are not served. */
-const SERVED = /\.(?:html|css|js|map|svg|png|ico|webmanifest)$/;
+/** The folders of modules contain declarations too, which are not served. */
+const SERVED = /\.(?:html|css|js|map|svg|png|ico|webmanifest|woff2)$/;
 /** Folders of compiled modules that a page may import. */
 const SDK_FOLDERS = ['client', 'protocol'] as const;
 
 const COMPILED = import.meta.url.endsWith('.js');
 
-/** Returns the folders of the pages. Scripts are compiled: from src, they come from dist. */
-export function webFolders(): { pages: string; scripts: string } | null {
-  const pages = fileURLToPath(new URL('../../web', import.meta.url));
-  const scripts = fileURLToPath(new URL(COMPILED ? '../..' : '../../../dist/src', import.meta.url));
-  return existsSync(pages) && existsSync(scripts) ? { pages, scripts } : null;
+export interface WebFolders {
+  /** Bundled pages. */
+  readonly pages: string;
+  /** Compiled modules. */
+  readonly scripts: string;
 }
 
+/** Returns the folders of the pages, which a build makes, also when the engine runs from src. */
+export function webFolders(): WebFolders | null {
+  const scripts = fileURLToPath(new URL(COMPILED ? '../..' : '../../../dist/src', import.meta.url));
+  const pages = join(scripts, 'web/public');
+  return existsSync(pages) ? { pages, scripts } : null;
+}
+
+/** The page of a show that is missing says so, with the status 404. */
 export async function registerPages(
   app: App,
-  web: { readonly pages: string; readonly scripts: string },
+  web: WebFolders,
+  isMissing: (show: string) => Promise<boolean>,
 ): Promise<void> {
   const shared = {
     index: false,
@@ -34,7 +43,7 @@ export async function registerPages(
   } as const;
   await app.register(fastifyStatic, {
     ...shared,
-    root: [...new Set([join(web.scripts, 'web'), join(web.pages)])],
+    root: web.pages,
     prefix: '/sdk/web/',
     decorateReply: true,
   });
@@ -46,6 +55,9 @@ export async function registerPages(
       decorateReply: false,
     });
   app.get('/', { config: { open: true } }, ({ url }, reply) => reply.redirect(`watch/${url.slice(1)}`));
-  for (const url of ['/watch/', '/watch/:show'])
-    app.get(url, { config: { open: true } }, (_request, reply) => reply.sendFile('index.html', web.pages));
+  app.get('/watch/', { config: { open: true } }, (_request, reply) => reply.sendFile('viewer.html'));
+  app.get<{ Params: { show: string } }>('/watch/:show', { config: { open: true } }, async (request, reply) => {
+    if (await isMissing(request.params.show)) reply.code(404);
+    return reply.sendFile('viewer.html');
+  });
 }

@@ -3,11 +3,11 @@ import { join } from 'node:path';
 import t from 'tap';
 import { startControl } from '../harness.ts';
 
-t.test('only the viewer page and its modules are served', async (t) => {
+t.test('only the viewer page, its bundle and the modules of the SDK are served', async (t) => {
   const folder = t.testdir({
-    pages: { 'index.html': '<!doctype html><title>Live</title>', 'style.css': 'body{}', 'viewer.ts': 'source' },
+    pages: { 'viewer.html': '<!doctype html><title>Live</title>', 'viewer.css': 'body{}', 'viewer.js': 'run()' },
     dist: {
-      web: { 'viewer.js': "import '../client/index.js'" },
+      web: { 'viewer.ts': 'source' },
       client: { 'index.js': 'export {}', 'index.d.ts': 'export {}' },
       protocol: { 'codes.js': 'export {}' },
       redis: { 'store.js': 'private' },
@@ -16,9 +16,15 @@ t.test('only the viewer page and its modules are served', async (t) => {
   });
   const web = { pages: join(folder, 'pages'), scripts: join(folder, 'dist') };
   const { request } = await startControl(t, { options: { web } });
-  for (const url of ['/watch/', '/watch/gala']) {
+  await request('/v1/shows', { method: 'POST', body: { id: 'gala', title: 'Gala' } });
+  for (const [url, status] of [
+    ['/watch/', 200],
+    ['/watch/gala', 200],
+    ['/watch/nowhere', 404],
+    ['/watch/..x', 404],
+  ] as const) {
     const page = await request(url, { key: null });
-    t.match(page, { status: 200, text: '<title>Live</title>', headers: { 'content-type': 'text/html' } }, url);
+    t.match(page, { status, text: '<title>Live</title>', headers: { 'content-type': 'text/html' } }, url);
     const sites = 'https: http://localhost:* http://127.0.0.1:*';
     const policy = String(page.headers['content-security-policy']).split(';');
     for (const rule of [
@@ -33,7 +39,7 @@ t.test('only the viewer page and its modules are served', async (t) => {
   }
   const root = await request('/?show=gala', { key: null });
   t.match(root, { status: 302, headers: { location: 'watch/?show=gala' } }, 'relative, for a path prefix');
-  for (const url of ['web/viewer.js', 'web/style.css', 'client/index.js', 'protocol/codes.js']) {
+  for (const url of ['web/viewer.js', 'web/viewer.css', 'client/index.js', 'protocol/codes.js']) {
     const type = url.endsWith('.css') ? /css/ : /javascript/;
     t.match(await request(`/sdk/${url}`, { key: null }), { status: 200, headers: { 'content-type': type } }, url);
   }

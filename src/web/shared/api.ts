@@ -1,0 +1,65 @@
+/** Requests of the pages to the control API, and the show that the address names. */
+
+/** The root of the control API. Relative to this module, because a proxy may add a path prefix. */
+export const ROOT = new URL('../../', import.meta.url);
+
+export class ApiError extends Error {
+  readonly status: number;
+  readonly code: string;
+
+  constructor(status: number, problem: { code?: string; detail?: string; title?: string }) {
+    super(problem.detail ?? problem.title ?? `The server responded with ${status}.`);
+    this.status = status;
+    this.code = problem.code ?? '';
+  }
+}
+
+export async function callApi<T>(method: string, path: string, body?: unknown): Promise<T> {
+  const response = await fetch(new URL(path, ROOT), {
+    method,
+    ...(body === undefined ? {} : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }),
+  });
+  const json: unknown = await response.json().catch(() => ({}));
+  if (!response.ok) throw new ApiError(response.status, json as { code?: string });
+  return json as T;
+}
+
+export const watchUrl = (show: string): URL => new URL(`watch/${encodeURIComponent(show)}`, ROOT);
+
+/** Returns the show in the address: `watch/<show>` or `?show=<show>`. */
+export function showFromAddress(): string | null {
+  const path = /^watch\/([^/]+)\/?$/.exec(location.pathname.slice(ROOT.pathname.length))?.[1];
+  return path === undefined ? new URLSearchParams(location.search).get('show') : decodeURIComponent(path);
+}
+
+/** Moves a token from the address to the tab's storage, so that it is not copied or bookmarked. */
+export function takeTokenFromAddress(show: string): string | null {
+  const url = new URL(location.href);
+  const token = url.searchParams.get('token');
+  if (token === null) return null;
+  tabStorage.set(`token.${show}`, token);
+  url.searchParams.delete('token');
+  history.replaceState(null, '', url);
+  return token;
+}
+
+/** The storage of this tab. A page in a frame may be denied it; then values live in memory. */
+export const tabStorage = {
+  memory: new Map<string, string>(),
+  get(key: string): string | null {
+    try {
+      return sessionStorage.getItem(`stampede.${key}`);
+    } catch {
+      return this.memory.get(key) ?? null;
+    }
+  },
+  set(key: string, value: string | null): void {
+    try {
+      if (value === null) sessionStorage.removeItem(`stampede.${key}`);
+      else sessionStorage.setItem(`stampede.${key}`, value);
+    } catch {
+      if (value === null) this.memory.delete(key);
+      else this.memory.set(key, value);
+    }
+  },
+};

@@ -1,0 +1,151 @@
+import { signal } from '@preact/signals';
+import { useEffect } from 'preact/hooks';
+import { Button } from '../shared/components/button.tsx';
+import { EmptyState } from '../shared/components/empty-state.tsx';
+import { Skeleton } from '../shared/components/skeleton.tsx';
+import { Toast } from '../shared/components/toast.tsx';
+import { t, textOrNull } from '../shared/i18n.ts';
+import { Announcement, ConnectionBanner } from './banners.tsx';
+import { Chat } from './chat.tsx';
+import { Composer } from './composer.tsx';
+import { Featured } from './featured.tsx';
+import { HoldsBar, HoldsSheet } from './holds.tsx';
+import { JoinSheet, ShowSheet } from './join.tsx';
+import { SaleChips } from './sale-chips.tsx';
+import { open, phase } from './session.ts';
+import { Shelf, ShopSheet } from './shelf.tsx';
+import { useSpokenSales } from './spoken.ts';
+import { Stage } from './stage.tsx';
+import { TopBar } from './top-bar.tsx';
+import { useViewer, ViewerContext } from './viewer-model.ts';
+
+const wideScreen = matchMedia('(min-width: 900px)');
+const isWide = signal(wideScreen.matches);
+wideScreen.addEventListener('change', () => {
+  isWide.value = wideScreen.matches;
+});
+
+/** 1000: this page closed the connection. */
+const CLOSED_BY_PAGE = 1000;
+const TAKEN_OVER = 4204;
+
+export function App({ isEmbedded }: { isEmbedded: boolean }) {
+  const now = phase.value;
+  if (now.at === 'failed') return <Fatal code={now.code} text={now.text} />;
+  if (now.at !== 'running')
+    return (
+      <>
+        <Loading />
+        {now.at === 'askShow' && <ShowSheet />}
+        {now.at === 'askName' && <JoinSheet />}
+      </>
+    );
+  return (
+    <ViewerContext.Provider value={now.viewer} key={now.viewer}>
+      <Page isEmbedded={isEmbedded} />
+    </ViewerContext.Provider>
+  );
+}
+
+function Page({ isEmbedded }: { isEmbedded: boolean }) {
+  const { store, show, sheet } = useViewer();
+  useSpokenSales();
+  const title = show.value?.title;
+  useEffect(() => {
+    if (title !== undefined) document.title = title;
+  }, [title]);
+  const { value: status } = store.status;
+  if (status.at === 'closed' && status.code !== CLOSED_BY_PAGE)
+    return <Fatal code={status.code} text={status.reason === '' ? null : status.reason} />;
+  const closeSheet = (): void => {
+    sheet.value = null;
+  };
+  const isLoading = show.value === null;
+  const hasVideo = !isEmbedded && show.value?.videoUrl != null;
+  const className = ['page', isWide.value ? 'wide' : 'narrow', hasVideo ? 'filmed' : '', isEmbedded ? 'embedded' : ''];
+  return (
+    <>
+      <a class='skip' href='#now'>
+        {t('skip')}
+      </a>
+      <div class={className.filter((name) => name !== '').join(' ')}>
+        <main class='show'>
+          <div class='head'>
+            <TopBar />
+            {hasVideo && <Stage />}
+          </div>
+          <ConnectionBanner />
+          <Announcement />
+          <section class='now' id='now' tabIndex={-1} aria-label={t('shop.next')}>
+            {isLoading ? <NowSkeleton /> : <SaleChips />}
+            {!isLoading && <Featured />}
+          </section>
+          {isWide.value && !isLoading && <Shelf />}
+        </main>
+        <section class='side' aria-label={t('chat')}>
+          <Chat />
+          <HoldsBar />
+          <Composer hasShop={!isWide.value} />
+        </section>
+      </div>
+      {sheet.value === 'shop' && <ShopSheet onClose={closeSheet} />}
+      {sheet.value === 'holds' && <HoldsSheet onClose={closeSheet} />}
+      {sheet.value === 'join' && <JoinSheet onClose={closeSheet} />}
+      {sheet.value === null && <Toast />}
+    </>
+  );
+}
+
+function NowSkeleton() {
+  return (
+    <div class='card featured' aria-hidden='true'>
+      <Skeleton class='line-30' />
+      <Skeleton class='art' />
+      <div class='featured-text'>
+        <Skeleton class='line-60' />
+        <Skeleton class='line-40' />
+      </div>
+      <Skeleton class='line-button' />
+    </div>
+  );
+}
+
+function Loading() {
+  return (
+    <div class={`page ${isWide.value ? 'wide' : 'narrow'}`}>
+      <main class='show' aria-busy='true'>
+        <div class='head'>
+          <header class='top'>
+            <h1 class='clip'>{t('connecting')}</h1>
+          </header>
+        </div>
+        <section class='now'>
+          <NowSkeleton />
+        </section>
+      </main>
+      <div class='side' />
+    </div>
+  );
+}
+
+/** The show cannot be seen: why, and what to do. */
+function Fatal({ code, text }: { code: number; text: string | null }) {
+  const isTakenOver = code === TAKEN_OVER;
+  const title = textOrNull(`fatal.${code}`) ?? t(code === 0 ? 'fatal.load' : 'fatal.other');
+  return (
+    <main class='fatal'>
+      <EmptyState
+        icon='alert'
+        title={title}
+        alert
+        action={
+          <Button look='filled' onClick={() => void open({ again: !isTakenOver && code !== 0 })}>
+            {t(isTakenOver ? 'fatal.here' : code === 0 ? 'retry' : 'fatal.again')}
+          </Button>
+        }
+      >
+        {textOrNull(`fatal.${code}.text`) ?? text ?? t('error.redis_unavailable')}
+      </EmptyState>
+    </main>
+  );
+}

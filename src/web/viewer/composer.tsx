@@ -1,0 +1,152 @@
+import { signal, useComputed, useSignal } from '@preact/signals';
+import { useEffect, useRef } from 'preact/hooks';
+import { LIMITS } from '../../protocol/limits.ts';
+import { tabStorage } from '../shared/api.ts';
+import { Button } from '../shared/components/button.tsx';
+import { Icon } from '../shared/components/icon.tsx';
+import { notify } from '../shared/components/toast.tsx';
+import { countdownText, t } from '../shared/i18n.ts';
+import { Hearts } from './hearts.tsx';
+import { watch } from './session.ts';
+import { refusalText, useViewer } from './viewer-model.ts';
+
+const OWN_KEPT = 200;
+const OWN = 'own-messages';
+const MISSED_COLLECTED_MS = 2_000;
+
+/** Ids of messages that this tab has sent. */
+export const ownMessages = signal<ReadonlySet<number>>(new Set((tabStorage.get(OWN) ?? '').split(',').map(Number)));
+
+function rememberOwn(id: number): void {
+  const ids = [...ownMessages.value, id].slice(-OWN_KEPT);
+  ownMessages.value = new Set(ids);
+  tabStorage.set(OWN, ids.join(','));
+}
+
+/** The bottom bar: message, heart and, where the products are in a sheet, the shop. */
+export function Composer({ hasShop }: { hasShop: boolean }) {
+  const { store, sheet } = useViewer();
+  const viewer = store.viewer.value;
+  const products = store.products.value.length;
+  return (
+    <div class='bar'>
+      {viewer?.role === 'guest' ? <GuestField /> : <MessageField />}
+      <Hearts disabled={viewer === null || viewer.role === 'guest'} />
+      {hasShop && (
+        <Button
+          class='open-shop'
+          label={t('shop.open', { n: products })}
+          onClick={() => {
+            sheet.value = 'shop';
+          }}
+        >
+          <Icon name='bag' />
+          <span>{t('shop')}</span>
+        </Button>
+      )}
+    </div>
+  );
+}
+
+function GuestField() {
+  const { sheet } = useViewer();
+  if (watch.value?.demoTokens !== true) return <p class='bar-note'>{t('join.link')}</p>;
+  return (
+    <Button
+      look='filled'
+      class='bar-join'
+      onClick={() => {
+        sheet.value = 'join';
+      }}
+    >
+      {t('join.chat')}
+    </Button>
+  );
+}
+
+function MessageField() {
+  const { store } = useViewer();
+  const input = useRef<HTMLInputElement>(null);
+  const pause = useSignal<{ readonly text: 'chat.slow' | 'chat.muted'; readonly until: number } | null>(null);
+  const note = useComputed(() => {
+    const { value } = pause;
+    const leftMs = value === null ? 0 : value.until - store.now.value;
+    return value === null || leftMs <= 0
+      ? null
+      : t(value.text, { time: countdownText(Math.ceil(leftMs / 1000) * 1000) });
+  });
+  useMissedNote();
+
+  const send = async (): Promise<void> => {
+    const field = input.current;
+    const text = field?.value.trim() ?? '';
+    if (field === null || text === '' || note.peek() !== null) return;
+    field.value = '';
+    const outcome = await store.client.chat(text);
+    const { show, viewer, now } = store;
+    if (outcome.ok) {
+      rememberOwn(outcome.value.chat);
+      const slowMs = show.value?.slowModeMs ?? 0;
+      const isFree = viewer.value?.role === 'moderator' || viewer.value?.role === 'host';
+      if (slowMs > 0 && !isFree) pause.value = { text: 'chat.slow', until: now.value + slowMs };
+      return;
+    }
+    const { code, retryAfterMs } = outcome.error;
+    if (retryAfterMs !== undefined && (code === 'muted' || code === 'rate_limited'))
+      pause.value = { text: code === 'muted' ? 'chat.muted' : 'chat.slow', until: now.value + retryAfterMs };
+    notify(refusalText(outcome.error));
+    // Restores the text for another try, unless the viewer has started a new one.
+    if (field.value === '') field.value = text;
+  };
+
+  const isOff = store.viewer.value === null;
+  return (
+    <form
+      class='bar-form'
+      onSubmit={(event) => {
+        event.preventDefault();
+        void send();
+      }}
+    >
+      <label>
+        <span class='sr'>{t('chat.label')}</span>
+        <input
+          ref={input}
+          class='field'
+          type='text'
+          maxLength={LIMITS.chatTextCharsMax}
+          autoComplete='off'
+          enterkeyhint='send'
+          dir='auto'
+          disabled={isOff}
+          placeholder={note.value ?? t('chat.write')}
+        />
+      </label>
+      <Button look='icon' type='submit' class='send' disabled={isOff || note.value !== null} label={t('chat.send')}>
+        <Icon name='send' />
+      </Button>
+      {note.value !== null && <span class='bar-pause figures'>{note.value}</span>}
+    </form>
+  );
+}
+
+/** Collects counts, because a busy chat leaves out messages in every frame. */
+function useMissedNote(): void {
+  const { store } = useViewer();
+  useEffect(() => {
+    let missed = 0;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const stop = store.client.on('missed', (count) => {
+      missed += count;
+      timer ??= setTimeout(() => {
+        notify(t('chat.missed', { n: missed }));
+        missed = 0;
+        timer = undefined;
+      }, MISSED_COLLECTED_MS);
+    });
+    return () => {
+      stop();
+      clearTimeout(timer);
+    };
+  }, [store]);
+}

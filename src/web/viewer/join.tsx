@@ -1,0 +1,95 @@
+import type { ComponentChildren } from 'preact';
+import { useEffect, useRef, useState } from 'preact/hooks';
+import { Button } from '../shared/components/button.tsx';
+import { Sheet } from '../shared/components/sheet.tsx';
+import { t } from '../shared/i18n.ts';
+import { joinAs, openShow, watch } from './session.ts';
+
+const NAME_CHARS_MAX = 32;
+const SHOW_CHARS_MAX = 64;
+
+interface FormProps {
+  readonly label: string;
+  readonly maxLength: number;
+  readonly autoComplete: 'nickname' | 'off';
+  readonly missing: string;
+  /** Returns what went wrong, or null. */
+  readonly onSubmit: (text: string) => Promise<string | null>;
+  readonly children?: ComponentChildren;
+}
+
+function JoinForm({ label, maxLength, autoComplete, missing, onSubmit, children }: FormProps) {
+  const input = useRef<HTMLInputElement>(null);
+  const [error, setError] = useState('');
+  const [isSending, setSending] = useState(false);
+  useEffect(() => input.current?.focus(), []);
+  const submit = async (): Promise<void> => {
+    const text = input.current?.value.trim() ?? '';
+    if (text === '') return setError(missing);
+    setSending(true);
+    setError((await onSubmit(text)) ?? '');
+    setSending(false);
+  };
+  return (
+    <form
+      class='join'
+      onSubmit={(event) => {
+        event.preventDefault();
+        void submit();
+      }}
+    >
+      <label>
+        <span class='small muted'>{label}</span>
+        <input ref={input} class='field' type='text' maxLength={maxLength} autoComplete={autoComplete} />
+      </label>
+      <p class='error' role='alert'>
+        {error}
+      </p>
+      <Button look='filled' type='submit' disabled={isSending}>
+        {t('join.go')}
+      </Button>
+      {children}
+    </form>
+  );
+}
+
+/** Asks for a name. Without `onClose` nothing can be watched before. */
+export function JoinSheet({ onClose }: { onClose?: () => void }) {
+  const title = watch.value?.show.title;
+  return (
+    <Sheet title={t('join.title')} onClose={onClose}>
+      {title !== undefined && <p class='muted join-show'>{title}</p>}
+      <JoinForm
+        label={t('join.name')}
+        maxLength={NAME_CHARS_MAX}
+        autoComplete='nickname'
+        missing={t('join.enterName')}
+        onSubmit={joinAs}
+      >
+        {onClose !== undefined && (
+          <Button look='text' onClick={onClose}>
+            {t('join.watch')}
+          </Button>
+        )}
+      </JoinForm>
+    </Sheet>
+  );
+}
+
+/** Asks which show, when the address names none. */
+export function ShowSheet() {
+  return (
+    <Sheet title={t('join.title')}>
+      <JoinForm
+        label={t('join.show')}
+        maxLength={SHOW_CHARS_MAX}
+        autoComplete='off'
+        missing={t('join.enterShow')}
+        onSubmit={async (id) => {
+          openShow(id);
+          return null;
+        }}
+      />
+    </Sheet>
+  );
+}

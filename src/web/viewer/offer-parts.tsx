@@ -1,0 +1,101 @@
+/** What product cards of all sizes share: the chosen variant, its price and its button. */
+import { Price } from '../shared/components/price.tsx';
+import { t } from '../shared/i18n.ts';
+import { useStable } from '../shared/stable.ts';
+import { BuyButton } from './buy-button.tsx';
+import { FEW_LEFT, type Offer, type Variant, variantsOf } from './offers.ts';
+import { useViewer } from './viewer-model.ts';
+
+export interface OfferView {
+  readonly title: string;
+  readonly brand: string;
+  readonly imageUrl: string | undefined;
+  readonly variants: readonly Variant[];
+  readonly chosen: Variant | null;
+  readonly currency: string;
+  readonly isSelling: boolean;
+}
+
+const NO_VARIANT = { sku: '', title: '', item: null };
+
+/** Returns what a card shows, and renders it again only if that changes. */
+export function useOffer(offer: Offer): OfferView | null {
+  const { key, product: productId, sale: saleId } = offer;
+  const { productById, saleById, chosenSku, brandName } = useViewer();
+  const read = (): OfferView | null => {
+    const product = productById.value.get(productId);
+    if (product === undefined) return null;
+    const sale = saleId === null ? null : (saleById.value.get(saleId) ?? null);
+    const variants = variantsOf(product, sale);
+    const picked = chosenSku(offer);
+    return {
+      title: product.title,
+      brand: brandName(product.brand),
+      imageUrl: product.imageUrl,
+      variants,
+      chosen: variants.find(({ sku }) => sku === picked) ?? null,
+      currency: sale?.currency ?? '',
+      isSelling: sale !== null && (sale.state === 'open' || sale.state === 'paused' || sale.state === 'scheduled'),
+    };
+  };
+  return useStable(read, [productById, key]).value;
+}
+
+export function Names({ view: { title, brand } }: { view: OfferView }) {
+  return (
+    <>
+      <p class='brand clip'>
+        <bdi>{brand}</bdi>
+      </p>
+      <h3 class='title' title={title}>
+        <bdi>{title}</bdi>
+      </h3>
+    </>
+  );
+}
+
+export function PriceLine({ view: { chosen, currency, isSelling } }: { view: OfferView }) {
+  const item = chosen?.item;
+  if (item == null) return null;
+  const isFew = isSelling && item.left > 0 && item.left <= FEW_LEFT;
+  return (
+    <p class='price-line'>
+      <Price amount={item.price} currency={currency} />
+      {isFew && <span class='left figures'>{t('left', { n: item.left })}</span>}
+    </p>
+  );
+}
+
+/** One choice per variant. A product with one variant has none to make. */
+export function Variants({ offer, view: { variants, chosen: picked, title } }: { offer: Offer; view: OfferView }) {
+  const { choose } = useViewer();
+  if (variants.length < 2) return null;
+  return (
+    <div class='variants' role='radiogroup' aria-label={`${t('shop.variant')}: ${title}`}>
+      {variants.map(({ sku, title: name, item }) => (
+        <label key={sku} class={item !== null && item.left <= 0 ? 'variant none' : 'variant'}>
+          <input
+            type='radio'
+            name={offer.key}
+            value={sku}
+            checked={picked?.sku === sku}
+            onChange={() => choose(offer, sku)}
+          />
+          <bdi>{name}</bdi>
+          {item !== null && item.left <= 0 && <span class='sr'> {t('soldOut')}</span>}
+        </label>
+      ))}
+    </div>
+  );
+}
+
+export function OfferAction({ offer, view, primary }: { offer: Offer; view: OfferView; primary: boolean }) {
+  const { sku, title, item } = view.chosen ?? NO_VARIANT;
+  if (offer.sale === null || item === null) return <p class='note'>{t('shop.notOnSale')}</p>;
+  const label = view.variants.length > 1 ? `${view.title} (${title})` : view.title;
+  return (
+    <div class='actions'>
+      <BuyButton sale={offer.sale} sku={sku} item={label} primary={primary} />
+    </div>
+  );
+}

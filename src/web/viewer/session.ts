@@ -1,0 +1,93 @@
+/** How the page comes to a show: its address, a token or a name, then a connection. */
+import { signal } from '@preact/signals';
+import { connect } from '../../client/index.ts';
+import { ApiError, callApi, showFromAddress, tabStorage, takeTokenFromAddress, watchUrl } from '../shared/api.ts';
+import { t } from '../shared/i18n.ts';
+import { createShowStore } from '../shared/store.ts';
+import { createViewerModel, type ViewerModel } from './viewer-model.ts';
+
+interface Watch {
+  readonly gatewayUrl: string;
+  readonly show: { readonly title: string };
+  readonly guests: boolean;
+  /** Can this page mint a buyer token for any name? Only in demos. */
+  readonly demoTokens: boolean;
+}
+
+export type Phase =
+  | { readonly at: 'loading' }
+  | { readonly at: 'askShow' }
+  /** Nothing can be seen without a name. */
+  | { readonly at: 'askName' }
+  /** `code`: a close code of SPEC.md; 0: the show could not be loaded. */
+  | { readonly at: 'failed'; readonly code: number; readonly text: string | null }
+  | { readonly at: 'running'; readonly viewer: ViewerModel };
+
+const SHOW_NOT_FOUND = 4203;
+const NO_TOKEN = 4202;
+
+export const phase = signal<Phase>({ at: 'loading' });
+export const watch = signal<Watch | null>(null);
+
+let show = '';
+let running: ViewerModel | null = null;
+
+/** Joins the show of the address. `again`: without the token of this tab. */
+export async function open({ again = false } = {}): Promise<void> {
+  stop();
+  phase.value = { at: 'loading' };
+  const named = showFromAddress();
+  if (named === null) {
+    phase.value = { at: 'askShow' };
+    return;
+  }
+  show = named;
+  try {
+    watch.value = await callApi<Watch>('GET', `v1/shows/${encodeURIComponent(show)}/watch`);
+  } catch (error) {
+    const isUnknown = error instanceof ApiError && [400, 404, 410].includes(error.status);
+    phase.value = isUnknown
+      ? { at: 'failed', code: SHOW_NOT_FOUND, text: null }
+      : { at: 'failed', code: 0, text: error instanceof ApiError ? error.message : null };
+    return;
+  }
+  if (again) tabStorage.set(`token.${show}`, null);
+  const token = again ? null : (takeTokenFromAddress(show) ?? tabStorage.get(`token.${show}`));
+  if (token !== null) start(token);
+  else if (watch.value.guests) start(null, watch.value.demoTokens);
+  else if (watch.value.demoTokens) phase.value = { at: 'askName' };
+  else phase.value = { at: 'failed', code: NO_TOKEN, text: t('join.closed') };
+}
+
+export function openShow(id: string): void {
+  history.replaceState(null, '', watchUrl(id));
+  void open();
+}
+
+/** Continues as a buyer with this name. Returns what went wrong, or null. */
+export async function joinAs(name: string): Promise<string | null> {
+  try {
+    const path = `v1/shows/${encodeURIComponent(show)}/demo-tokens`;
+    const { token } = await callApi<{ token: string }>('POST', path, { name });
+    tabStorage.set(`token.${show}`, token);
+    start(token);
+    return null;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
+function start(token: string | null, asksName = false): void {
+  stop();
+  const gatewayUrl = watch.value?.gatewayUrl ?? '';
+  running = createViewerModel(
+    createShowStore(connect({ url: gatewayUrl, show, ...(token === null ? {} : { token }) })),
+  );
+  if (asksName) running.sheet.value = 'join';
+  phase.value = { at: 'running', viewer: running };
+}
+
+function stop(): void {
+  running?.store.close();
+  running = null;
+}

@@ -1,0 +1,59 @@
+/** Plays a stream. hls.js is loaded only for HLS, and only by browsers that need it. */
+
+interface Listener {
+  /** The browser did not let it start by itself. */
+  readonly onPaused: () => void;
+  readonly onFailed: () => void;
+}
+
+const isHls = (url: string): boolean => /\.m3u8(?:$|[?#])/i.test(url);
+
+/** Starts a video. Returns a function that stops it. */
+export function attachVideo(video: HTMLVideoElement, url: string, { onPaused, onFailed }: Listener): () => void {
+  let isStopped = false;
+  let stopStream = (): void => {};
+  const fail = (): void => {
+    if (!isStopped) onFailed();
+  };
+  const play = (): void => {
+    video.play().catch((error: unknown) => {
+      if (!isStopped && error instanceof DOMException && error.name === 'NotAllowedError') onPaused();
+    });
+  };
+  video.addEventListener('error', fail);
+  if (isHls(url) && 'MediaSource' in window)
+    loadHls(video, url, fail).then((stop) => {
+      if (isStopped) stop();
+      else {
+        stopStream = stop;
+        play();
+      }
+    }, fail);
+  else {
+    video.src = url;
+    play();
+  }
+  return () => {
+    isStopped = true;
+    video.removeEventListener('error', fail);
+    stopStream();
+    video.removeAttribute('src');
+    video.load();
+  };
+}
+
+async function loadHls(video: HTMLVideoElement, url: string, onFailed: () => void): Promise<() => void> {
+  const { default: Hls } = await import('hls.js');
+  // A worker would need a script from a blob, which the content security policy forbids.
+  const hls = new Hls({ enableWorker: false });
+  let hasRecovered = false;
+  hls.on(Hls.Events.ERROR, (_, { fatal, type }) => {
+    if (!fatal) return;
+    if (type !== Hls.ErrorTypes.MEDIA_ERROR || hasRecovered) return onFailed();
+    hasRecovered = true;
+    hls.recoverMediaError();
+  });
+  hls.loadSource(url);
+  hls.attachMedia(video);
+  return () => hls.destroy();
+}

@@ -1,0 +1,189 @@
+/** The state of the page beside the show itself: what is chosen, open and being sent. */
+import { computed, type ReadonlySignal, type Signal, signal } from '@preact/signals';
+import { createContext } from 'preact';
+import { useContext } from 'preact/hooks';
+import { type ClientFailure, checkoutAddress, type Outcome, type ReserveResult } from '../../client/index.ts';
+import type { Product, ReservationView, SaleView, ShowView } from '../../protocol/messages.ts';
+import { notify, say } from '../shared/components/toast.tsx';
+import { t, textOrNull } from '../shared/i18n.ts';
+import { stable } from '../shared/stable.ts';
+import type { ShowStore } from '../shared/store.ts';
+import {
+  activeSales,
+  type BuyState,
+  buyStateOf,
+  featuredOffer,
+  firstChoice,
+  itemsText,
+  type Offer,
+  offerKey,
+  type Section,
+  sectionsOf,
+  variantsOf,
+} from './offers.ts';
+
+export interface ViewerModel {
+  readonly store: ShowStore;
+  readonly show: ReadonlySignal<ShowView | null>;
+  readonly productById: ReadonlySignal<ReadonlyMap<string, Product>>;
+  readonly saleById: ReadonlySignal<ReadonlyMap<string, SaleView>>;
+  /** Ids of open and planned sales. */
+  readonly active: ReadonlySignal<readonly string[]>;
+  readonly sections: ReadonlySignal<readonly Section[]>;
+  readonly featured: ReadonlySignal<Offer | null>;
+  /** Holds that are not over, the first to expire first. */
+  readonly holds: ReadonlySignal<readonly ReservationView[]>;
+  /** Id of the sale that the viewer chose to see alone. */
+  readonly filter: ReadonlySignal<string | null>;
+  readonly chooseSale: (sale: string | null) => void;
+  readonly sheet: Signal<'shop' | 'holds' | 'join' | null>;
+  /** The SKU that a card shows. It stays while the viewer looks, also when it sells out. */
+  readonly chosenSku: (offer: Offer) => string | null;
+  readonly choose: (offer: Offer, sku: string) => void;
+  /** Is the most urgent hold the one that the large card shows? Then it has the button to pay. */
+  readonly isHoldFeatured: ReadonlySignal<boolean>;
+  readonly brandName: (id: string) => string;
+  readonly itemsText: (reservation: ReservationView) => string;
+  /** Where a hold is paid, or null if the show does not say. */
+  readonly checkout: (reservation: ReservationView) => string | null;
+  readonly buyState: (sale: string, sku: string) => BuyState | null;
+  readonly act: (action: Action, sale: string, sku: string, label: string) => Promise<void>;
+  readonly release: (reservation: string) => Promise<void>;
+}
+
+export type Action = 'buy' | 'join' | 'leave';
+
+export const refusalText = ({ code, message }: ClientFailure): string => textOrNull(`error.${code}`) ?? message;
+
+export function createViewerModel(store: ShowStore): ViewerModel {
+  const { client, show } = store;
+  const sending = signal<ReadonlySet<string>>(new Set());
+  const chosenSale = signal<string | null>(null);
+  const productById = computed(() => new Map(store.products.value.map((product) => [product.id, product])));
+  const saleById = computed(() => new Map(store.sales.value.map((sale) => [sale.id, sale])));
+  const catalogue = computed(() => ({
+    show: show.value,
+    products: store.products.value,
+    sales: store.sales.value,
+  }));
+  const active = stable(() => activeSales(store.sales.value).map(({ id }) => id));
+  const filter = computed(() => (active.value.includes(chosenSale.value ?? '') ? chosenSale.value : null));
+  const sections = stable(() => sectionsOf(catalogue.value, filter.value));
+  const featured = stable(() => featuredOffer(catalogue.value, sections.value));
+  const holds = stable(() =>
+    store.reservations.value.filter(({ state }) => state === 'held').sort((a, b) => a.heldUntil - b.heldUntil),
+  );
+
+  const chosen = signal<ReadonlyMap<string, string>>(new Map());
+  const firstChoices = new Map<string, string>();
+  const chosenSku = (offer: Offer): string | null => {
+    const product = productById.value.get(offer.product);
+    if (product === undefined) return null;
+    const variants = variantsOf(product, saleById.value.get(offer.sale ?? '') ?? null);
+    const known = chosen.value.get(offer.key) ?? firstChoices.get(offer.key);
+    if (variants.some(({ sku }) => sku === known)) return known ?? null;
+    const first = firstChoice(variants, offer.sale, store.reservations.value);
+    if (first !== null) firstChoices.set(offer.key, first);
+    return first;
+  };
+  const isHoldFeatured = computed(() => {
+    const [hold] = holds.value;
+    const offer = featured.value;
+    if (hold === undefined || offer === null || hold.sale !== offer.sale) return false;
+    const sku = chosenSku(offer);
+    return hold.lines.some((item) => item.sku === sku);
+  });
+
+  const setSending = (key: string, isSending: boolean): void => {
+    const next = new Set(sending.value);
+    if (isSending) next.add(key);
+    else next.delete(key);
+    sending.value = next;
+  };
+
+  const itemsOf = (reservation: ReservationView): string => itemsText(reservation, catalogue.peek());
+
+  /** Sends the request of a button. Returns a text, or null if the page shows the result. */
+  async function send(action: Action, sale: string, sku: string, label: string): Promise<string | null> {
+    if (action === 'buy') {
+      const outcome = await client.reserve({ sale, lines: [{ sku, qty: 1 }] });
+      if (!outcome.ok || outcome.value.reservation.state !== 'held') return heldText(outcome, label);
+      say(t('said.held', { item: label }));
+      return null;
+    }
+    if (action === 'leave') {
+      const left = await client.leaveWaitlist({ sale, sku });
+      return left.ok ? t('said.left', { item: label }) : refusalText(left.error);
+    }
+    const joined = await client.joinWaitlist({ sale, sku });
+    if (!joined.ok) return refusalText(joined.error);
+    return t('said.waiting', { item: label, n: joined.value.place });
+  }
+
+  client.on('you', (reservation) => {
+    const item = itemsOf(reservation);
+    if (reservation.state !== 'held') notify(t(`said.${reservation.state}`, { item }));
+    else if (reservation.offer) notify(t('said.offer', { item }));
+  });
+  client.on('lost', (lost) => notify(t('said.lost', { item: lost.map(itemsOf).join(', ') })));
+
+  return {
+    ...{ store, show, productById, saleById, active, sections, featured, holds },
+    filter,
+    chooseSale(sale) {
+      chosenSale.value = sale;
+    },
+    sheet: signal<'shop' | 'holds' | 'join' | null>(null),
+    chosenSku,
+    choose(offer, sku) {
+      chosen.value = new Map(chosen.value).set(offer.key, sku);
+    },
+    isHoldFeatured,
+    brandName: (id) => show.value?.brands.find((brand) => brand.id === id)?.name ?? id,
+    itemsText: (reservation) => itemsText(reservation, catalogue.value),
+    checkout(reservation) {
+      const { id = '', checkoutUrl } = show.value ?? {};
+      return checkoutUrl === undefined ? null : checkoutAddress(checkoutUrl, id, reservation);
+    },
+    buyState(saleId, sku) {
+      const sale = saleById.value.get(saleId);
+      const item = sale?.skus.find((candidate) => candidate.sku === sku);
+      if (sale === undefined || item === undefined) return null;
+      const { reservations, waits, viewer } = store;
+      return buyStateOf(sale, item, {
+        role: viewer.value?.role ?? null,
+        reservations: reservations.value,
+        waits: waits.value,
+        isSending: sending.value.has(offerKey(saleId, sku)),
+        // Only a sale that is about to open depends on the time.
+        now: sale.state === 'scheduled' ? store.now.value : 0,
+      });
+    },
+    async act(action, sale, sku, label) {
+      const key = offerKey(sale, sku);
+      if (sending.value.has(key)) return;
+      setSending(key, true);
+      const text = await send(action, sale, sku, label);
+      setSending(key, false);
+      if (text !== null) notify(text);
+    },
+    async release(reservation) {
+      const outcome = await client.release(reservation);
+      if (!outcome.ok) notify(refusalText(outcome.error));
+    },
+  };
+}
+
+/** What a press led to. One that is repeated gets the result of the first, which may be over. */
+function heldText(outcome: Outcome<ReserveResult>, item: string): string {
+  if (!outcome.ok) return refusalText(outcome.error);
+  return t(outcome.value.reservation.state === 'confirmed' ? 'said.already' : 'said.over', { item });
+}
+
+export const ViewerContext = createContext<ViewerModel | null>(null);
+
+export function useViewer(): ViewerModel {
+  const model = useContext(ViewerContext);
+  if (model === null) throw new Error('This component needs a ViewerContext.');
+  return model;
+}

@@ -1,0 +1,73 @@
+/**
+ * Takes pictures of the viewer page in all its states: `scripts/screenshots FOLDER [STATE ...]`.
+ * People look at them; no test compares them.
+ */
+import { mkdirSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import type { Browser } from 'playwright-core';
+import type { Test } from 'tap';
+import { startLiveEngine } from '../support/live-engine.ts';
+import { launchChromium, pageScripts } from './chromium.ts';
+import { STATES, type State } from './shows.ts';
+
+const SIZES = { phone: [390, 844], tablet: [768, 1024], desktop: [1440, 900] } as const;
+type Size = keyof typeof SIZES;
+const THEMES = ['light', 'dark'] as const;
+const SETTLE_MS = 700;
+
+type Engine = Awaited<ReturnType<typeof startLiveEngine>>;
+
+const teardowns: Array<() => unknown> = [];
+/** All that the helpers of tests need here. */
+const run = { teardown: (work: () => unknown) => teardowns.unshift(work) } as unknown as Test;
+
+async function take(engine: Engine, browser: Browser, state: State, file: string, size: Size, theme: 'light' | 'dark') {
+  const [width, height] = SIZES[size];
+  const show = await state.make(engine);
+  const context = await browser.newContext({ viewport: { width, height }, colorScheme: theme, deviceScaleFactor: 1 });
+  const page = await context.newPage();
+  page.setDefaultTimeout(8_000);
+  const user = `Visitor ${size} ${theme} ${state.name}`;
+  const isReal = show !== 'nowhere' && state.asGuest !== true;
+  const token = isReal ? `token=${await engine.office.mintToken(show, user, 'Ana', 'buyer')}` : '';
+  await page.goto(`${engine.controlUrl}/watch/${show}?${token}${state.query ?? ''}`);
+  await page.waitForTimeout(SETTLE_MS);
+  for (const name of state.press ?? []) {
+    const control = page
+      .getByRole('button', { name })
+      .or(page.getByRole('radio', { name, exact: true }))
+      .first();
+    if (await control.isVisible()) await control.click({ force: true });
+    await page.waitForTimeout(SETTLE_MS);
+  }
+  await page.screenshot({ path: file });
+  await context.close();
+}
+
+const [folder = 'screenshots', ...names] = process.argv.slice(2);
+const target = resolve(folder);
+mkdirSync(target, { recursive: true });
+try {
+  const engine = await startLiveEngine(run, { scripts: pageScripts() });
+  const browser = await launchChromium(run);
+  const made = new Map<string, Promise<string>>();
+  const sizes = names.filter((name): name is Size => Object.hasOwn(SIZES, name));
+  const themes = THEMES.filter((theme) => names.includes(theme));
+  const wanted = names.filter((name) => !Object.hasOwn(SIZES, name) && !THEMES.includes(name as 'light'));
+  for (const state of STATES) {
+    if (wanted.length > 0 && !wanted.includes(state.name)) continue;
+    // Some states are of the show that another one made.
+    const owner = state.make.length === 0 ? STATES[0]! : state;
+    if (!made.has(owner.name)) made.set(owner.name, owner.make(engine));
+    await made.get(owner.name);
+    const show = state.make.length === 0 ? state.make(engine) : made.get(owner.name)!;
+    for (const size of sizes.length > 0 ? sizes : (Object.keys(SIZES) as Size[]))
+      for (const theme of themes.length > 0 ? themes : THEMES) {
+        const file = join(target, `${state.name}-${size}-${theme}.png`);
+        await take(engine, browser, { ...state, make: () => show }, file, size, theme);
+        process.stdout.write(`${file}\n`);
+      }
+  }
+} finally {
+  for (const work of teardowns) await work();
+}

@@ -1,0 +1,186 @@
+/** Shows in all states that the viewer page has a design for: for pictures and checks of pages. */
+import type { startLiveEngine } from '../support/live-engine.ts';
+
+type Engine = Awaited<ReturnType<typeof startLiveEngine>>;
+
+export interface State {
+  readonly name: string;
+  /** What the address has after the show, such as `&embed=1`. */
+  readonly query?: string;
+  /** Names of the controls to press, one after the other. */
+  readonly press?: readonly (string | RegExp)[];
+  /** Makes the show and returns its id. */
+  readonly make: (engine: Engine) => Promise<string>;
+  readonly asGuest?: boolean;
+}
+
+const LONG = 'Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbeamtengesellschaft';
+const BRANDS = ['Nordlys', 'Ateliê Sol', 'Kumo 雲'].map((name, index) => ({ id: `b${index}`, name }));
+const TITLES = ['Fjell Parka', 'Vidda Fleece', 'Praia Linen Shirt', 'Duna Sandal', 'Cloud Runner', 'Kumo Hoodie'];
+const SAID: ReadonlyArray<readonly [name: string, text: string]> = [
+  ['Mia', 'Hello from Hamburg 👋'],
+  ['Jonas K.', 'Is the parka warm enough for January?'],
+  ['아라', '이 색 정말 예뻐요'],
+  ['Léa', 'Le M taille grand ou petit ?'],
+  ['مريم', 'كم سعر المعطف؟'],
+  ['Sam', '❤️❤️❤️'],
+  ['Noor', 'I have the fleece from last season, it is lovely and still looks like new after two winters'],
+];
+
+interface Plan {
+  readonly id: string;
+  readonly title?: string;
+  readonly products?: number;
+  readonly productTitle?: (index: number) => string;
+  readonly brands?: ReadonlyArray<{ id: string; name: string }>;
+  readonly skus?: readonly string[];
+  readonly sales?: ReadonlyArray<{
+    readonly title: string;
+    /** Indexes of products. */
+    readonly of: readonly number[];
+    readonly opensInMs?: number;
+    readonly durationMs?: number;
+    readonly price?: number;
+    readonly currency?: string;
+    readonly quantity?: number;
+  }>;
+  readonly said?: ReadonlyArray<readonly [string, string]>;
+  readonly announcement?: string;
+  readonly more?: Record<string, unknown>;
+}
+
+const range = (from: number, to: number): number[] => Array.from({ length: to - from }, (_, i) => from + i);
+
+async function make(engine: Engine, plan: Plan): Promise<string> {
+  const { office } = engine;
+  const { id, title = 'Winter evening at the harbor', brands = BRANDS, skus = ['S', 'M', 'L'] } = plan;
+  await office.createShow({ id, title, guests: true, brands: [...brands], ...plan.more });
+  for (const index of range(0, plan.products ?? 0))
+    await office.putProduct(id, {
+      id: `p${index}`,
+      brand: brands[index % brands.length]?.id ?? '',
+      title: plan.productTitle?.(index) ?? `${TITLES[index % TITLES.length]}${index < 6 ? '' : ` ${index}`}`,
+      skus: skus.map((size, at) => ({ sku: `P${index}-${at}`, title: size })),
+    });
+  await office.startShow(id);
+  for (const [index, sale] of (plan.sales ?? []).entries()) {
+    const { of, price = 6400, quantity = 40, currency = 'EUR', opensInMs = 0, durationMs = 600_000 } = sale;
+    const items = of.flatMap((product) =>
+      skus.map((_, at) => ({
+        sku: `P${product}-${at}`,
+        product: `p${product}`,
+        price: price + product * 100,
+        quantity,
+      })),
+    );
+    const spec = { id: `s${index}`, title: sale.title, currency, perBuyer: 2, holdMs: 120_000, opensInMs, durationMs };
+    await office.createSale(id, { ...spec, skus: items }, `${id}-${index}`);
+  }
+  if (plan.announcement !== undefined) await office.announce(id, plan.announcement);
+  for (const [name, text] of plan.said ?? SAID) {
+    const client = await engine.join(name, {
+      show: id,
+      token: await office.mintToken(id, name, name, name === 'Sam' ? 'host' : 'buyer'),
+    });
+    await client.chat(text);
+    client.close();
+  }
+  return id;
+}
+
+const OPEN = { title: 'Midnight drop −40%', of: [0, 1, 2] };
+const THREE = [
+  OPEN,
+  { title: 'Last sizes', of: [3, 4], durationMs: 95_000, quantity: 12 },
+  { title: 'Blue hour', of: [5], opensInMs: 240_000 },
+];
+
+/** A show with what most shows have, then each special state. */
+export const STATES: readonly State[] = [
+  {
+    name: 'sale',
+    make: (engine) =>
+      make(engine, {
+        ...{ id: 'sale', products: 19, sales: THREE },
+        announcement: 'Get ready: two per person, and what you hold is yours for two minutes. Free shipping tonight ⏳',
+      }),
+  },
+  { name: 'shop', make: async () => 'sale', press: [/^Shop/] },
+  { name: 'hold', make: async () => 'sale', press: ['M', /^Buy: Fjell Parka/] },
+  { name: 'orders', make: async () => 'sale', press: [/^Buy: Fjell Parka/, 'Your holds and orders'] },
+  { name: 'embedded', make: async () => 'sale', query: '&embed=1' },
+  {
+    name: 'planned',
+    make: (engine) =>
+      make(engine, { id: 'planned', products: 6, sales: [{ ...OPEN, opensInMs: 42_000 }], said: SAID.slice(0, 2) }),
+  },
+  { name: 'empty', make: (engine) => make(engine, { id: 'empty', said: [] }) },
+  { name: 'one', make: (engine) => make(engine, { id: 'one', products: 1, skus: ['One size'], said: [] }) },
+  { name: 'sold-out', make: (engine) => soldOut(engine), press: [/^Join the waitlist/] },
+  {
+    name: 'many',
+    make: (engine) => make(engine, { id: 'many', products: 200, sales: [{ ...OPEN, of: range(0, 60) }] }),
+    press: [/^Shop/],
+  },
+  {
+    name: 'long',
+    make: (engine) =>
+      make(engine, {
+        ...{ id: 'long', products: 6, sales: [{ ...OPEN, title: LONG, price: 123_456_789 }], title: LONG },
+        ...{ productTitle: (index) => `${LONG} ${index}`, skus: ['Extra extra large', LONG.slice(0, 40)] },
+        ...{
+          brands: [{ id: 'b0', name: LONG.slice(0, 64) }],
+          announcement: `${LONG} ${LONG}`,
+          said: [[LONG.slice(0, 60), LONG]],
+        },
+      }),
+  },
+  {
+    name: 'arabic',
+    query: '&lang=ar',
+    make: (engine) =>
+      make(engine, {
+        ...{ id: 'arabic', products: 6, title: 'أمسية الشتاء في الميناء', announcement: 'استعدوا: قطعتان لكل شخص' },
+        ...{ productTitle: (index) => ['معطف الشتاء', 'حذاء الجري', 'قميص الكتان'][index % 3] ?? '' },
+        ...{
+          sales: [
+            { ...OPEN, title: 'عرض منتصف الليل', currency: 'SAR' },
+            { ...THREE[1]!, title: 'آخر المقاسات' },
+          ],
+        },
+      }),
+  },
+  {
+    name: 'yen',
+    make: (engine) =>
+      make(engine, {
+        ...{ id: 'yen', products: 3, skus: ['One size'], productTitle: (index) => `雲のスニーカー ${index}` },
+        sales: [
+          { ...OPEN, of: [0, 1], price: 4_900, currency: 'JPY', quantity: 9 },
+          { title: 'Gifts', of: [2], price: -200 },
+        ],
+      }),
+  },
+  { name: 'guest', asGuest: true, make: async () => 'sale' },
+  { name: 'ended', make: (engine) => ended(engine) },
+  { name: 'unknown', make: async () => 'nowhere' },
+];
+
+async function soldOut(engine: Engine): Promise<string> {
+  const id = await make(engine, {
+    ...{ id: 'sold-out', products: 3, skus: ['One size'], sales: [{ ...OPEN, quantity: 1 }] },
+  });
+  for (const index of [0, 1, 2]) {
+    const token = await engine.office.mintToken(id, `first${index}`, 'Ida', 'buyer');
+    const client = await engine.join('first', { show: id, token });
+    await client.reserve({ sale: 's0', lines: [{ sku: `P${index}-0`, qty: 1 }] });
+    client.close();
+  }
+  return id;
+}
+
+async function ended(engine: Engine): Promise<string> {
+  const id = await make(engine, { id: 'ended', products: 4, sales: [OPEN] });
+  await engine.office.endShow(id);
+  return id;
+}
