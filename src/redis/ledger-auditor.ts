@@ -29,15 +29,15 @@ function repairsOf(replay: LedgerReplay, sale: string, books: SkuBooks): Repair[
 }
 
 /** A damaged entry is a violation: what it moved is unknown, so no sale of the show is trusted. */
-export function applyAll(replay: LedgerReplay, bytes: Buffer | undefined, at: string): void {
+export function applyAll(replay: LedgerReplay, values: Buffer | readonly unknown[] | undefined, at: string): void {
   try {
-    for (const entry of unpackLedger(bytes ?? Buffer.alloc(0))) replay.apply(entry, at);
+    for (const entry of unpackLedger(values ?? [])) replay.apply(entry, at);
   } catch {
     replay.cannotRead(at);
   }
 }
 
-export function stateOf(bytes: Buffer): string {
+function stateOf(bytes: Buffer): string {
   try {
     return unpackReservation(bytes).state;
   } catch {

@@ -29,7 +29,7 @@ const packed = (shape: Shape): FieldShape =>
     return shape(read);
   });
 
-const past: FieldShape = (latest) => digits(Math.floor(latest), 1);
+const past: FieldShape = (latest) => digits(latest, 1);
 const count = always(digits());
 const position = always(digits(undefined, 1));
 const number: Shape = (value) => (Number.isFinite(value) ? null : ' is not a number');
@@ -62,7 +62,7 @@ const FIELDS: Readonly<Record<string, FieldShape>> = {
   chat_window: packed(tuple([int(), number, numbers, numbers, numbers])),
   refusal_samples: packed(tuple([int(), int()])),
   archive: packed(SUMMARY),
-  purge: (latest) => digits(Math.floor(latest) + LIMITS.archivedKeptMs),
+  purge: (latest) => digits(latest + LIMITS.archivedKeptMs),
 };
 
 /** Fields that belong to one server, its nodes, or a step that has ended. */

@@ -1,5 +1,6 @@
 /** The keys that a show takes to another server, and what each one is in Redis. */
 import type { RawRecord } from '../domain/transfer.ts';
+import { LIMITS } from '../limits.ts';
 import type { ShowKey } from './keys.ts';
 
 /** `set`: a sorted set. */
@@ -34,7 +35,8 @@ const ENTRY_FIELDS: Readonly<Record<string, readonly string[]>> = { log: ['e'], 
 
 /** An entry has an id, and pairs of fields and values. */
 export function isRecordOf(key: string, type: KeyType, record: unknown): record is RawRecord {
-  if (!Array.isArray(record) || !record.every((value) => typeof value === 'string')) return false;
+  if (!Array.isArray(record)) return false;
+  for (const value of record) if (typeof value !== 'string' || value.length > LIMITS.importValueBytesMax) return false;
   const names = ENTRY_FIELDS[key];
   if (type !== 'stream' || names === undefined) return record.length === (type === 'text' ? 1 : 2);
   return record.length === 1 + 2 * names.length && names.every((name, i) => record[1 + 2 * i] === name);
@@ -42,8 +44,11 @@ export function isRecordOf(key: string, type: KeyType, record: unknown): record 
 
 export const latin = (bytes: Buffer): string => bytes.toString('latin1');
 export const bytesIn = (text: string | undefined): Buffer => Buffer.from(text ?? '', 'latin1');
+/** Most names: they are the same in both encodings. */
+const PLAIN = /^[ -~]*$/;
 /** Returns the text of bytes in a file, or null if they are no UTF-8. */
 export function textIn(latin1: string): string | null {
+  if (PLAIN.test(latin1)) return latin1;
   const bytes = bytesIn(latin1);
   const text = bytes.toString();
   return Buffer.from(text).equals(bytes) ? text : null;

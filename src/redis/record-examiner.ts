@@ -9,12 +9,12 @@ import { LIMITS } from '../limits.ts';
 import { isNewer } from './formats.ts';
 import { hyperLogLogProblem } from './hyperloglog.ts';
 import type { ShowKey } from './keys.ts';
-import { applyAll, stateOf } from './ledger-auditor.ts';
+import { applyAll } from './ledger-auditor.ts';
 import { MovedHeader } from './moved-header.ts';
-import { bytesIn, isRecordOf, type KeyType, textIn, typeOfKey } from './moved-keys.ts';
-import { booksOf, type SaleRecord, type ShowRecord, unpack, unpackAll } from './records.ts';
+import { bytesIn, isRecordOf, textIn, typeOfKey } from './moved-keys.ts';
+import { booksOf, type PackedReservation, type SaleRecord, type ShowRecord, unpack, unpackAll } from './records.ts';
 import type { ChatHead } from './relay.ts';
-import { COUNT_MAX, cut, digits, isObject, type Shape } from './shapes.ts';
+import { cut, digits, isObject, type Shape } from './shapes.ts';
 import * as shapes from './stored-shapes.ts';
 
 const DAMAGES_MAX = 1000;
@@ -23,32 +23,41 @@ const ENTRY_ID = /^(\d{1,15})-(\d{1,15})$/;
 const DUE = /^([ocs]:[A-Za-z0-9][\w-]{0,63}|w:[A-Za-z0-9][\w-]{0,63}\/[A-Za-z0-9][\w.-]{0,63}|[rw][\w-]{20})$/;
 const DUE_AHEAD_MS = LIMITS.saleLeadTimeMaxMs + 2 * LIMITS.saleDurationMaxMs;
 
+/** What a record of a key is called. */
+const NOUNS: Readonly<Record<string, string>> = {
+  show: 'show,',
+  products: 'product',
+  sales: 'sale',
+  reservations: 'reservation',
+  buyers: 'buyer',
+  log: 'event',
+};
+
 const isOver = ({ state }: SaleRecord): boolean => state === 'ended' || state === 'cancelled';
 
 function fail(what: string): never {
   throw new Error(what);
 }
 
-/** Throws if the value of `what` has another shape. */
-function check(what: string, shape: Shape, value: unknown): void {
-  const wrong = shape(value);
-  if (wrong !== null) fail(what + wrong);
-}
-
-/** Decodes a record. Throws if it is none: records are lists and objects. */
-function decoded(bytes: Buffer, read: (bytes: Buffer) => unknown = unpack): unknown {
-  const value = read(bytes);
-  return Array.isArray(value) || isObject(value) ? value : fail('it is no record');
+/** Throws if a decoded value is no record: records are lists and objects. */
+function checkRecord(value: unknown): void {
+  if (!Array.isArray(value) && !isObject(value)) fail('it is no record');
 }
 
 /** @param now the time of the Redis to which the show may move. */
 export function createRecordExaminer(now: number): RecordExaminer {
-  const latest = now + LIMITS.importClockAheadMs;
+  const latest = Math.floor(now) + LIMITS.importClockAheadMs;
   const header = new MovedHeader(latest);
   const replay = new LedgerReplay();
   const states = new Map<string, string>();
   const stock: Buffer[] = [];
   const sales: Buffer[] = [];
+  const scores: Readonly<Record<string, Shape>> = {
+    due: digits(latest + DUE_AHEAD_MS),
+    mutes: digits(latest + LIMITS.muteMaxMs),
+    removed: digits(),
+    waitlist: digits(0),
+  };
   const damages: string[] = [];
   /** Names of records by key. Entries of streams come in order, so none comes twice. */
   const names = new Map<string, Set<string>>();
@@ -58,181 +67,175 @@ export function createRecordExaminer(now: number): RecordExaminer {
   let lastEvent: number | null = null;
   let [liveSales, unreadableSales, lastChat, lastRemoved] = [0, 0, 0, 0];
 
-  const damaged = (what: string): void => {
-    if (damages.length < DAMAGES_MAX) damages.push(`${what} cannot be read`);
-  };
+  /** The record that is checked. Its name is only put into words if something is wrong. */
+  let [key, name] = ['', ''];
+  const what = (part = ''): string => (key === 'uniques' ? key : `${NOUNS[key] ?? key} ${cut(name)}`) + part;
+  const refuse = (wrong: string): never => fail(what(wrong));
+
+  /** Throws if a value of the record has another shape. */
+  function check(shape: Shape, value: unknown, part = ''): void {
+    const wrong = shape(value);
+    if (wrong !== null) refuse(part + wrong);
+  }
+
+  function damaged(part = ''): null {
+    if (damages.length < DAMAGES_MAX) damages.push(`${what(part)} cannot be read`);
+    return null;
+  }
 
   /** Returns the record, or null if it cannot be decoded. Throws if it is not what `shape` says. */
-  function content<T>(what: string, bytes: Buffer, shape: Shape, read?: (bytes: Buffer) => unknown): T | null {
+  function content<T>(shape: Shape, bytes: Buffer, read: (bytes: Buffer) => unknown = unpack, part = ''): T | null {
     let value: unknown;
     try {
-      value = decoded(bytes, read);
+      value = read(bytes);
+      checkRecord(value);
     } catch {
-      damaged(what);
-      return null;
+      return damaged(part);
     }
-    check(what, shape, value);
+    check(shape, value, part);
     return value as T;
   }
 
   /** As `content`. The record has the name of its field. */
-  function named<T>(what: string, name: string, bytes: Buffer, shape: Shape, nameOf: (value: T) => string): T | null {
-    const value = content<T>(`${what} ${cut(name)}`, bytes, shape);
-    if (value !== null && nameOf(value) !== name) fail(`${what} ${cut(name)} is the record of ${cut(nameOf(value))}`);
+  function named<T>(shape: Shape, bytes: Buffer, nameOf: (value: T) => string): T | null {
+    const value = content<T>(shape, bytes);
+    if (value !== null && nameOf(value) !== name) refuse(` is the record of ${cut(nameOf(value))}`);
     return value;
   }
 
-  function addSale(id: string, bytes: Buffer): void {
+  function addSale(bytes: Buffer): void {
     sales.push(bytes);
-    const sale = named<SaleRecord>('sale', id, bytes, shapes.SALE, (record) => record.id);
+    const sale = named<SaleRecord>(shapes.SALE, bytes, (record) => record.id);
     if (sale === null) unreadableSales += 1;
     else if (!isOver(sale)) liveSales += 1;
   }
 
-  function addStock(field: string, bytes: Buffer): void {
-    const [sale = '', sku = '', ...more] = field.split('/');
-    check(`stock ${cut(field)}: its sale`, shapes.id, sale);
-    check(`stock ${cut(field)}: its SKU`, more.length === 0 ? shapes.sku : shapes.id, more.length === 0 ? sku : '');
-    stock.push(Buffer.from(field), bytes);
-    content(`stock ${field}`, bytes, shapes.STOCK);
+  function addStock(bytes: Buffer): void {
+    const [sale = '', sku = '', ...more] = name.split('/');
+    check(shapes.id, sale, ': its sale');
+    check(shapes.sku, more.length === 0 ? sku : '', ': its SKU');
+    stock.push(Buffer.from(name), bytes);
+    content(shapes.STOCK, bytes);
   }
 
-  function addReservation(id: string, bytes: Buffer): void {
-    check(`reservation ${cut(id)}: its id`, shapes.reservationId, id);
-    states.set(id, stateOf(bytes));
-    named<string[]>('reservation', id, bytes, shapes.RESERVATION, ([, own = '']) => own);
+  function addReservation(bytes: Buffer): void {
+    check(shapes.reservationId, name, ': its id');
+    const record = named<PackedReservation>(shapes.RESERVATION, bytes, (packed) => packed[1]);
+    states.set(name, record === null ? 'unreadable' : record[2]);
   }
 
   /** Throws unless an entry comes after the one before, and not after now. */
-  function addEntry(key: string, id: string): number {
-    const [, ms, seq] = ENTRY_ID.exec(id) ?? fail(`${key} ${cut(id)}: its id is not that of an entry`);
+  function addEntry(): number {
+    const [, ms, seq] = ENTRY_ID.exec(name) ?? refuse(': its id is not that of an entry');
     const [at, n] = [Number(ms), Number(seq)];
     const before = last.get(key);
     if (before !== undefined && (at < before[0] || (at === before[0] && n <= before[1])))
-      fail(`${key} ${id} comes after ${before.join('-')}`);
+      refuse(` comes after ${before.join('-')}`);
     last.set(key, [at, n]);
-    if (key === 'log' && (at < 1 || n !== 0)) fail(`log ${id}: its id is not that of an event`);
-    if (key !== 'log' && at > latest) fail(`${key} ${id}: its time has not come`);
+    if (key === 'log' && (at < 1 || n !== 0)) refuse(': its id is not that of an event');
+    if (key !== 'log' && at > latest) refuse(': its time has not come');
     return at;
   }
 
-  function addEvent(id: string, bytes: Buffer): void {
-    const offset = addEntry('log', id);
+  function addEvent(bytes: Buffer): void {
+    const offset = addEntry();
+    name = String(offset);
     // The log is trimmed at its start, and has no gap.
     if (lastEvent !== null && offset !== lastEvent + 1) replay.violate(`event ${lastEvent + 1} is missing`);
     lastEvent = offset;
-    const event = content<number[]>(`event ${offset}`, bytes, shapes.EVENT, unpackAll);
-    if (event !== null && event[0] !== offset) fail(`event ${offset} is the record of event ${event[0]}`);
+    const event = content<number[]>(shapes.EVENT, bytes, unpackAll);
+    if (event !== null && event[0] !== offset) refuse(` is the record of event ${event[0]}`);
   }
 
-  function addLedger(id: string, bytes: Buffer): void {
-    addEntry('ledger', id);
+  function addLedger(bytes: Buffer): void {
+    addEntry();
+    let entries: unknown[];
     try {
-      for (const entry of unpackAll(bytes)) decoded(bytes, () => entry);
+      entries = unpackAll(bytes);
+      for (const entry of entries) checkRecord(entry);
     } catch {
-      // Reported by the replay.
-      return applyAll(replay, bytes, id);
+      return replay.cannotRead(name);
     }
-    for (const entry of unpackAll(bytes)) check(`ledger ${id}`, shapes.LEDGER, entry);
-    applyAll(replay, bytes, id);
+    for (const entry of entries) check(shapes.LEDGER, entry);
+    applyAll(replay, entries, name);
   }
 
-  function addChat(id: string, [, , head = '', , items = '', , authors = '']: RawRecord): void {
-    addEntry('chat', id);
-    const what = `chat ${id}`;
-    const users = content(`${what}, its authors`, bytesIn(authors), shapes.CHAT_AUTHORS);
-    const found = content<ChatHead>(what, bytesIn(head), shapes.CHAT_HEAD);
+  function addChat([, , head = '', , items = '', , authors = '']: RawRecord): void {
+    addEntry();
+    const users = content(shapes.CHAT_AUTHORS, bytesIn(authors), unpack, ', its authors');
+    const found = content<ChatHead>(shapes.CHAT_HEAD, bytesIn(head));
     if (found === null || users === null) return;
     const [, , first, shown, taken, lastShown, authorBytes] = found;
-    if (authorBytes !== authors.length)
-      fail(`${what} has ${authors.length} bytes of authors, by its head ${authorBytes}`);
-    if (first <= lastChat) fail(`${what} has message ${first} behind message ${lastChat}`);
+    if (authorBytes !== authors.length) refuse(` has ${authors.length} bytes of authors, by its head ${authorBytes}`);
+    if (first <= lastChat) refuse(` has message ${first} behind message ${lastChat}`);
     lastChat = first + taken - 1;
     let messages: unknown[];
     try {
-      messages = unpackAll(bytesIn(items)).map((item) => decoded(bytesIn(''), () => item));
+      messages = unpackAll(bytesIn(items));
+      for (const message of messages) checkRecord(message);
     } catch {
-      return damaged(`${what}, its messages`);
+      damaged(', its messages');
+      return;
     }
     if (messages.length !== shown || shown > taken || lastShown >= taken)
-      fail(`${what} has ${messages.length} messages, by its head ${shown} of ${taken}`);
+      refuse(` has ${messages.length} messages, by its head ${shown} of ${taken}`);
     let before = -1;
     for (const message of messages) {
-      check(`${what}, a message`, shapes.CHAT_ITEM, message);
+      check(shapes.CHAT_ITEM, message, ', a message');
       const [index] = message as [number];
-      if (index <= before || index >= taken) fail(`${what} has message ${index} behind message ${before} of ${taken}`);
+      if (index <= before || index >= taken) refuse(` has message ${index} behind message ${before} of ${taken}`);
       before = index;
     }
   }
 
-  function addMember(key: 'due' | 'mutes' | 'removed' | 'waitlist', score: string, member: string): void {
-    const what = `${key} ${cut(member)}`;
-    const ahead = { due: DUE_AHEAD_MS, mutes: LIMITS.muteMaxMs, removed: 0, waitlist: 0 }[key];
-    const max = key === 'removed' ? COUNT_MAX : key === 'waitlist' ? 0 : Math.floor(latest) + ahead;
-    check(`${what}: its score`, digits(max), score);
-    if (key === 'due' && !DUE.test(member)) fail(`${what} is nothing that becomes due`);
-    if (key === 'mutes') check(what, shapes.user, member);
-    if (key === 'waitlist') check(what, shapes.waitMember, member);
+  function addMember(score: string): void {
+    check(scores[key] as Shape, score, ': its score');
+    if (key === 'due' && !DUE.test(name)) refuse(' is nothing that becomes due');
+    if (key === 'mutes') check(shapes.user, name);
+    if (key === 'waitlist') check(shapes.waitMember, name);
     if (key !== 'removed') return;
-    if (member !== score) fail(`${what} has the score ${score}`);
+    if (name !== score) refuse(` has the score ${score}`);
     lastRemoved = Math.max(lastRemoved, Number(score));
   }
 
-  function addCommand(key: string, field: string, bytes: Buffer): void {
-    const [actor = '', own, ...more] = field.split('\0');
+  function addCommand(bytes: Buffer): void {
+    const [actor = '', own, ...more] = name.split('\0');
     const isName = own !== undefined && actor !== '' && Math.max(actor.length, own.length) <= 256 && more.length === 0;
-    if (!isName) fail(`${key} ${cut(field)} is not the key of a command`);
-    content(`${key} ${cut(field)}`, bytes, shapes.COMMAND);
+    if (!isName) refuse(' is not the key of a command');
+    content(shapes.COMMAND, bytes);
   }
 
-  function addField(field: string, value: string): void {
-    check(`show, ${cut(field)}`, () => header.add(field, value), value);
-  }
-
-  function addRecord(key: string, record: RawRecord): void {
+  /** Checks the record that `key` and `name` name. */
+  function addRecord(record: RawRecord): void {
     const [first = '', second = ''] = record;
-    if (key === 'uniques') return check('uniques', () => hyperLogLogProblem(bytesIn(first)), first);
-    if (key === 'show') return addField(first, second);
-    const [name, bytes] = [textIn(first) ?? fail(`${key} ${cut(first)} is no text`), bytesIn(second)];
+    if (key === 'uniques') return check(hyperLogLogProblem as Shape, bytesIn(first));
+    if (key === 'show') return check(() => header.add(first, second), second);
+    const text = textIn(name);
+    name = text ?? refuse(' is no text');
     switch (key) {
       case 'products':
-        return void named<{ id: string }>('product', name, bytes, shapes.PRODUCT, ({ id }) => id);
+        return void named<{ id: string }>(shapes.PRODUCT, bytesIn(second), ({ id }) => id);
       case 'sales':
-        return addSale(name, bytes);
+        return addSale(bytesIn(second));
       case 'stock':
-        return addStock(name, bytes);
+        return addStock(bytesIn(second));
       case 'reservations':
-        return addReservation(name, bytes);
+        return addReservation(bytesIn(second));
       case 'buyers':
-        check(`buyer ${cut(name)}`, shapes.user, name);
-        return void content(`buyer ${cut(name)}`, bytes, shapes.BUYER);
+        check(shapes.user, name);
+        return void content(shapes.BUYER, bytesIn(second));
       case 'log':
-        return addEvent(name, bytesIn(record[2]));
+        return addEvent(bytesIn(record[2]));
       case 'ledger':
-        return addLedger(name, bytesIn(record[2]));
+        return addLedger(bytesIn(record[2]));
       case 'chat':
-        return addChat(name, record);
+        return addChat(record);
       case 'idem':
       case 'idem-old':
-        return addCommand(key, name, bytes);
-      case 'due':
-      case 'mutes':
-      case 'removed':
-      case 'waitlist':
-        return addMember(key, name, textIn(second) ?? fail(`${key} ${cut(second)} is no text`));
+        return addCommand(bytesIn(second));
       default:
-        fail(`${cut(key)} is no key of a show`);
+        return addMember(first);
     }
-  }
-
-  /** Returns whether a record of this name has not been there yet. */
-  function isFresh(key: string, type: KeyType, record: RawRecord): boolean {
-    const known = names.get(key) ?? new Set();
-    names.set(key, known);
-    const name = type === 'set' ? record[1] : type === 'text' ? '' : record[0];
-    if (name === undefined || known.has(name)) return false;
-    if (type !== 'stream') known.add(name);
-    return true;
   }
 
   function compare(): void {
@@ -255,13 +258,17 @@ export function createRecordExaminer(now: number): RecordExaminer {
   }
 
   return {
-    add({ key, records }: RecordPage) {
+    add(page: RecordPage) {
+      key = page.key;
       const type = typeOfKey(key) ?? fail(`${cut(key)} is no key of a show`);
-      const fresh = records.filter((record) => {
-        if (!isRecordOf(key, type, record)) fail(`a record of ${key} has another shape`);
-        if (!record.every(({ length }) => length <= LIMITS.importValueBytesMax)) fail(`a record of ${key} is too long`);
-        if (!isFresh(key, type, record)) return false;
-        addRecord(key, record);
+      const known = names.get(key) ?? new Set();
+      names.set(key, known);
+      const fresh = page.records.filter((record) => {
+        if (!isRecordOf(key, type, record)) fail(`a record of ${key} has another shape, or is too long`);
+        name = (type === 'set' ? record[1] : type === 'text' ? '' : record[0]) as string;
+        const { size } = known;
+        if (type !== 'stream' && known.add(name).size === size) return false;
+        addRecord(record);
         return true;
       });
       const count = (counts.get(key) ?? 0) + fresh.length;

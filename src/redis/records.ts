@@ -246,9 +246,12 @@ const textBetween = (bytes: Buffer, at: number, end: number): string =>
 
 type HoldEntry = [kind: 'hold', items: LedgerItem[], ...records: PackedReservation[]];
 
-/** Returns the ledger entries of one script call (lua/lib/ledger.lua), runs of holds one by one. */
-export const unpackLedger = (bytes: Uint8Array): LedgerEntry[] =>
-  (unpackAll(bytes) as Array<LedgerEntry | HoldEntry>).flatMap((entry) =>
+/**
+ * Returns the ledger entries of one script call (lua/lib/ledger.lua), or of their values, runs of
+ * holds one by one.
+ */
+export const unpackLedger = (call: Uint8Array | readonly unknown[]): LedgerEntry[] =>
+  ((call instanceof Uint8Array ? unpackAll(call) : call) as Array<LedgerEntry | HoldEntry>).flatMap((entry) =>
     entry[0] === 'hold' ? holdEntries(entry as HoldEntry) : [entry as LedgerEntry],
   );
 

@@ -95,22 +95,23 @@ export const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype;
 
 /** An object with these fields only. Optional ones may be null. */
-export const object =
-  (fields: Readonly<Record<string, Shape>>, optional: Readonly<Record<string, Shape>> = {}): Shape =>
-  (value) => {
+export function object(fields: Readonly<Record<string, Shape>>, optional: Readonly<Record<string, Shape>> = {}): Shape {
+  const [required, others] = [Object.entries(fields), Object.entries(optional)];
+  return (value) => {
     if (!isObject(value)) return ' is not an object';
     for (const name of Object.keys(value))
       if (!Object.hasOwn(fields, name) && !Object.hasOwn(optional, name)) return within(`.${cut(name)}`, ' is unknown');
-    for (const [name, shape] of Object.entries(fields)) {
+    for (const [name, shape] of required) {
       const wrong = shape(value[name]);
       if (wrong !== null) return within(`.${name}`, wrong);
     }
-    for (const [name, shape] of Object.entries(optional)) {
+    for (const [name, shape] of others) {
       const wrong = (value[name] ?? null) === null ? null : shape(value[name]);
       if (wrong !== null) return within(`.${name}`, wrong);
     }
     return null;
   };
+}
 
 /** An object of any names. Lua packs one without fields as an empty list. */
 export const mapOf =
@@ -118,8 +119,8 @@ export const mapOf =
   (value) => {
     if (Array.isArray(value) && value.length === 0) return null;
     if (!isObject(value)) return ' is not an object';
-    for (const [name, each] of Object.entries(value)) {
-      const wrong = key(name) ?? of(each);
+    for (const name of Object.keys(value)) {
+      const wrong = key(name) ?? of(value[name]);
       if (wrong !== null) return within(`.${cut(name)}`, wrong);
     }
     return null;

@@ -16,6 +16,8 @@ const [old, next] = [await StoreFixture.open('old:'), await StoreFixture.open('n
 const { store, client, time, openShow, hold, confirm, release, reserve } = old;
 const { say } = erasuresOn(old);
 const folder = temporaryFolder(t);
+// A busy machine: many small files are written and read.
+t.setTimeout(120_000);
 const path = join(folder, 'forged');
 
 type Json = ReturnType<typeof JSON.parse>;
@@ -59,6 +61,19 @@ async function refusalOf(t: Test, name: string, file: File): Promise<string> {
     return result.error.message;
   t.fail(name, { result });
   return '';
+}
+
+/** Returns why the records of a file would be refused, without a file and a server; '' if not. */
+function problemOf({ rows }: File): string {
+  const examiner = next.store.examineRecords();
+  try {
+    for (const [key, ...records] of rows)
+      if (examiner.add({ key, records }).records.length < records.length) return `a record of ${key} is there twice`;
+    // The manifest of the honest file lists none.
+    return examiner.finish().violations.join();
+  } catch (error) {
+    return (error as Error).message;
+  }
 }
 
 const keysThere = (): Promise<number> => next.client.dbsize();
@@ -111,8 +126,7 @@ t.test('a field of the header that no export writes is refused, with its line', 
   const own = 'run run_before epoch origin viewers frozen freezer owner lease eraser erasing import import_at';
   const other = 'archive purge ended state2 __proto__ constructor toString line:x line:sale/M';
   for (const field of `${own} ${other}`.split(' '))
-    for (const value of ['1', '99999999999999', 'x', ''])
-      t.match(await refusalOf(t, `${field} ${value}`, withField(field, value)), /line 2: show, |: show, /, field);
+    t.match(await refusalOf(t, field, withField(field, '99999999999999')), /line 2: show, |: show, /, field);
   t.equal(await keysThere(), before);
 });
 
@@ -136,7 +150,8 @@ t.test('a field of the header with another value is refused', async (t) => {
   ];
   for (const [field = ''] of recordsOf('show')) {
     for (const value of texts.has(field) ? ['', '\xc1', 'live', 'x y', '"'] : junk)
-      t.match(await refusalOf(t, `${field} ${value}`, withField(field, value)), new RegExp(`show, ${field}`), field);
+      if (!problemOf(withField(field, value)).includes(`show, ${field}`)) t.fail(`${field} ${value}`);
+    t.match(await refusalOf(t, field, withField(field, '\xc1')), new RegExp(`line 2: show, ${field}`));
   }
   for (const field of ['state', 'view', 'created', 'body', 'offset', 'rev', 'ver', 'live_sales'])
     t.match(await refusalOf(t, field, withField(field, undefined)), new RegExp(`show, ${field} is missing`));
@@ -202,7 +217,7 @@ t.test('keys, names and scores that the engine does not write are refused', asyn
     ),
     'waitlist: junk': [withRow('waitlist', ['0', 'junk']), /waitlist junk is not an entry/],
     'waitlist: score': [withRow('waitlist', ['1', member]), /its score is not/],
-    'waitlist: long': [withRow('waitlist', ['0', member + long]), /a record of waitlist is too long/],
+    'waitlist: long': [withRow('waitlist', ['0', member + long]), /a record of waitlist .* is too long/],
     'waitlist: long user': [withRow('waitlist', ['0', `${member}${'x'.repeat(600)}`]), /is not an entry/],
     'mutes: long user': [withRow('mutes', ['1', 'x'.repeat(200)]), /is not a text of 1 to 128/],
     'removed: member': [withRow('removed', ['1', '2']), /removed 2 has the score 1/],
@@ -219,14 +234,21 @@ t.test('keys, names and scores that the engine does not write are refused', asyn
     'reservations: id': [renamed('reservations', 'x'), /its id is not the id of a reservation/],
     'products: id': [renamed('products', 'x'), /product x is the record of p/],
     'sales: id': [renamed('sales', 'x'), /sale x is the record of sale/],
-    'stock: name': [renamed('stock', 'sale/M/x'), /its SKU is not an id/],
+    'stock: name': [renamed('stock', 'sale/M/x'), /stock sale\/M\/x: its SKU is not a SKU/],
     'stock: SKU': [renamed('stock', 'sale/ä'), /its SKU is not a SKU|is no text/],
     'too many products': [
       withRow('products', ...[...Array(1_001).keys()].map((i) => [`p${i}`, latin(productOf(`p${i}`))])),
       /there are more than 1000 records of products/,
     ],
   };
-  for (const [name, [file, says]] of Object.entries(files)) t.match(await refusalOf(t, name, file), says, name);
+  const kinds = new Set<string>();
+  for (const [name, [file, says]] of Object.entries(files)) {
+    t.match(problemOf(file), says, name);
+    const [kind = ''] = name.split(':');
+    if (kinds.has(kind)) continue;
+    kinds.add(kind);
+    t.match(await refusalOf(t, name, file), says, `import: ${name}`);
+  }
   for (const [key, first] of honest.rows) {
     const again = withRow(key, first ?? []);
     t.match(await refusalOf(t, key, again), /there twice|comes after/, `${key} twice`);
@@ -274,6 +296,7 @@ function* changedRecords(key: string, record: string[], position: number): Gener
 t.test('each value in each record, replaced by one of another type, is refused', async (t) => {
   const before = await keysThere();
   const seen = new Set<string>();
+  const accepted: string[] = [];
   for (const [key, positions] of [...Object.entries(PACKED), ...PACKED_FIELDS.map((field) => [field, [1]] as const)]) {
     const isField = PACKED_FIELDS.includes(key);
     const of = isField ? 'show' : key;
@@ -288,12 +311,7 @@ t.test('each value in each record, replaced by one of another type, is refused',
             key === 'log' ? `${at} ${(unpackAll(bytesIn(record[2]))[2] as string) ?? ''}` : `${at} ${position}`;
           if (seen.has(kind)) continue;
           seen.add(kind);
-          const message = await refusalOf(
-            t,
-            at,
-            withRecords(of, (all) => all.with(i, changed)),
-          );
-          if (message === '') t.comment(at, JSON.stringify(changed));
+          if (problemOf(withRecords(of, (all) => all.with(i, changed))) === '') accepted.push(at);
         }
     }
     for (const bytes of [
@@ -308,12 +326,12 @@ t.test('each value in each record, replaced by one of another type, is refused',
       const [record = []] = records.filter(([name]) => !isField || name === key);
       for (const position of positions) {
         const forged = withRecords(of, (all) => all.with(all.indexOf(record), record.with(position, bytes)));
-        await refusalOf(t, `${key} ${JSON.stringify(bytes)}`, forged);
+        if (problemOf(forged) === '') accepted.push(`${key} ${JSON.stringify(bytes)}`);
       }
     }
   }
-  t.comment(`${seen.size} kinds of values`);
-  t.ok(seen.size > 200);
+  t.same(accepted, []);
+  t.ok(seen.size > 200, `${seen.size} kinds of values`);
   t.equal(await keysThere(), before);
 });
 
