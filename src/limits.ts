@@ -225,6 +225,12 @@ export const LIMITS = Object.freeze({
   tokenTtlSecondsMax: 30 * 24 * 60 * 60,
   demoTokenTtlSeconds: 6 * 60 * 60,
   pageItemsMax: 1_000,
+  /** The list of public shows: the live ones and the next to start, each with its next sales. */
+  publicShowsMax: 100,
+  publicSalesPerShowMax: 20,
+  /** It is made at most this often per process, and may be cached as long again by others. */
+  publicShowsEveryMs: 1_000,
+  publicShowsMaxAgeSeconds: 1,
 
   // The end of a show
   retentionDefaultMs: 30 * 24 * 60 * 60 * 1000,

@@ -61,7 +61,8 @@ export class DemoShow {
   /** Resolves when the show is live, the first sale is planned and the first users join. */
   async start(): Promise<void> {
     const office = this.#backOffice;
-    await office.createShow({ id: this.id, title: 'Stampede Evening Market', guests: true, brands: [...BRANDS] });
+    const show = { id: this.id, title: 'Stampede Evening Market', guests: true, brands: [...BRANDS] };
+    await office.createShow({ ...show, visibility: 'public' });
     for (const product of PRODUCTS) await office.putProduct(this.id, product);
     await office.startShow(this.id);
     await this.#planSale(1, this.#options.opensInSeconds * 1000);

@@ -23,6 +23,7 @@ import { type App, refusal } from './http/routing.ts';
 import { registerTraffic } from './http/traffic.ts';
 import { moderation } from './moderation/routes.ts';
 import { products } from './products/routes.ts';
+import { publicShows } from './public-shows/routes.ts';
 import { reservations } from './reservations/routes.ts';
 import { sales } from './sales/routes.ts';
 import { shows } from './shows/routes.ts';
@@ -32,6 +33,7 @@ import { verification } from './verification/routes.ts';
 /** A new resource is one folder and one entry here. The API docs keep this order. */
 const RESOURCES: readonly Resource[] = [
   shows,
+  publicShows,
   moderation,
   products,
   sales,

@@ -1,7 +1,7 @@
 /** Shows: one live event, possibly with several brands. */
 import { LIMITS } from '../limits.ts';
 import type { Failure, Result } from '../protocol/codes.ts';
-import type { Brand, ShowState, ShowView } from '../protocol/messages.ts';
+import type { Brand, ShowState, ShowView, ShowVisibility } from '../protocol/messages.ts';
 import type { ArchiveSummary } from './archive.ts';
 import type { Actor, CommandMeta } from './command.ts';
 import { Mistakes } from './mistakes.ts';
@@ -22,6 +22,8 @@ export interface ShowSpec extends Addresses {
   slowModeMs?: number;
   chatShownPerSecond?: number;
   retentionMs?: number;
+  /** Default: `unlisted`. */
+  visibility?: ShowVisibility;
   brands?: Brand[];
 }
 

@@ -11,6 +11,7 @@ import type { ErasureStore } from './erasure.ts';
 import type { Health } from './health.ts';
 import type { ModerationStore } from './moderation.ts';
 import type { ProductStore } from './product.ts';
+import type { PublicShowStore } from './public-shows.ts';
 import type { ReservationStore } from './reservation.ts';
 import type { SaleStore } from './sale.ts';
 import type { Scheduler } from './schedule.ts';
@@ -21,6 +22,7 @@ import type { TransferStore } from './transfer.ts';
 export interface Store
   extends ShowStore,
     ProductStore,
+    PublicShowStore,
     ModerationStore,
     SaleStore,
     ReservationStore,

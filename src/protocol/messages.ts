@@ -37,6 +37,9 @@ export interface Product {
   skus: Sku[];
 }
 
+/** `public`: anyone may list it. `unlisted`: it is opened by its id only. */
+export type ShowVisibility = 'public' | 'unlisted';
+
 export type ShowState = 'planned' | 'live' | 'ended';
 
 export interface ShowView {
@@ -52,6 +55,7 @@ export interface ShowView {
   chatShownPerSecond: number;
   /** How long after its end the show is archived; absent: as the engine is configured. */
   retentionMs?: number;
+  visibility: ShowVisibility;
   /** An MP4 file or an HLS playlist. */
   videoUrl?: string;
   /** The image in place of the video before it plays. */

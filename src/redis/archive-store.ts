@@ -68,7 +68,7 @@ function retentionIn(view: Buffer | null | undefined): number | undefined {
 }
 
 export function createArchiveStore({ runner, recover, endAll, tick }: ArchiveStoreDeps): ArchiveStore {
-  const { shows: showsKey, live: liveKey, resting: restingKey, retention: retentionKey } = runner.keys;
+  const { shows: showsKey, retention: retentionKey } = runner.keys;
   const now = (): number => runner.connection.clock.now();
   const summaryOf = (showId: string, packed: Buffer): Result<ArchiveSummary> =>
     runner.decoded(`${runner.keysOf(showId).show} archive`, ok(packed), (bytes) => readSummary(bytes));
@@ -379,8 +379,9 @@ export function createArchiveStore({ runner, recover, endAll, tick }: ArchiveSto
   };
 
   async function forget(showId: string): Promise<void> {
-    const { client } = runner;
-    await Promise.all([client.srem(liveKey, showId), client.zrem(restingKey, showId), client.zrem(showsKey, showId)]);
+    const { client, keys } = runner;
+    const sorted = [keys.resting, keys.publicShows, keys.shows];
+    await Promise.all([client.srem(keys.live, showId), ...sorted.map((key) => client.zrem(key, showId))]);
     // Last: until then a job repeats it.
     await client.zrem(retentionKey, showId);
   }

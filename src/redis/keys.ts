@@ -44,6 +44,8 @@ export function createKeys(prefix: string) {
   return {
     /** Sorted set of show ids by creation time. */
     shows: `${prefix}shows`,
+    /** Sorted set of public shows by the time of their start (public-shows.ts). */
+    publicShows: `${prefix}public`,
     /** Set of shows that may have something due. */
     live: `${prefix}live`,
     /** Sorted set of shows in which nothing can happen before a time, by that time. */

@@ -290,11 +290,12 @@ export const saleStateOf = ([id, state, opensAt, closesAt, left]: SalePatch, rev
 });
 
 /** The packed part of a show's record; `state` and `createdAt` are separate fields. */
-export type ShowRecord = Omit<ShowView, 'state' | 'createdAt'>;
+export type ShowRecord = Omit<ShowView, 'state' | 'createdAt' | 'visibility'> & Partial<Pick<ShowView, 'visibility'>>;
 
-/** A show that an earlier release made has no display cap. */
+/** A show that an earlier release made has no display cap and no visibility. */
 export const showView = (record: ShowRecord, state: ShowState, createdAt: number): ShowView => ({
   ...record,
   chatShownPerSecond: record.chatShownPerSecond ?? 0,
+  visibility: record.visibility ?? 'unlisted',
   ...{ state, createdAt },
 });

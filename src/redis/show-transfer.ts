@@ -4,10 +4,12 @@ import type { Page } from '../domain/archive.ts';
 import type { MovableState, RawRecord, TransferStore } from '../domain/transfer.ts';
 import { LIMITS } from '../limits.ts';
 import { fail, ok, type Result } from '../protocol/codes.ts';
+import { viewOf } from './command-reply.ts';
 import type { ShowKey } from './keys.ts';
 import { isMovedField } from './moved-header.ts';
 import { bytesIn, latin, MOVED_KEYS, typeOfKey } from './moved-keys.ts';
 import { checkReleases } from './older-releases.ts';
+import { indexPublicShow } from './public-shows.ts';
 import { createRecordExaminer } from './record-examiner.ts';
 import { mapped, newEpoch, type ScriptRunner, textOf } from './script-runner.ts';
 
@@ -188,7 +190,14 @@ export function createShowTransfer(runner: ScriptRunner): TransferStore {
       const listed = await list();
       if (!listed.ok) return listed;
       const done = await importing(show, { op: 'commit', token, epoch: newEpoch() }, joined(header));
-      return done.ok ? mapped(await list(), () => null) : done;
+      if (!done.ok) return done;
+      const listedAgain = await list();
+      if (!listedAgain.ok) return listedAgain;
+      const fields = new Map(header.map(([field, value]) => [field, bytesIn(value)]));
+      const imported = runner.decoded(runner.keysOf(show).show, ok(fields), () =>
+        viewOf(fields.get('view'), fields.get('state'), createdAt),
+      );
+      return imported.ok ? mapped(await indexPublicShow(runner, imported.value), () => null) : imported;
     },
 
     abortImport: (showId, token) => importing(showId, { op: 'abort', token }),

@@ -15,6 +15,7 @@ import type { EventType, Product, ShowView } from '../protocol/messages.ts';
 import { bodyHash } from './body-hash.ts';
 import { viewOf } from './command-reply.ts';
 import { formatFor } from './formats.ts';
+import { indexPublicShow } from './public-shows.ts';
 import { pack, readProduct, type ShowRecord, showView } from './records.ts';
 import { isErrorCode, mapped, newEpoch, numberOf, type ScriptRunner, textOf } from './script-runner.ts';
 import { listShows } from './show-list.ts';
@@ -86,6 +87,12 @@ export function createShows(runner: ScriptRunner): ShowStore & ProductStore {
   const lookAtRetention = (showId: string): Promise<Result<unknown>> =>
     runner.guard((client) => client.zadd(runner.keys.retention, now(), showId));
 
+  /** Puts a public show into the list, or takes it out. Fails if that fails: the caller repeats. */
+  async function indexed(changed: Result<ShowView>, isForced = false): Promise<Result<ShowView>> {
+    if (!changed.ok || !(isForced || changed.value.visibility === 'public')) return changed;
+    return mapped(await indexPublicShow(runner, changed.value), () => changed.value);
+  }
+
   /** Releases before this one write the event only. */
   const announced = (showId: string, data: { text: string; until?: number }, command = {}) => {
     const args = { announced: true, events: ['announcement'], ...command };
@@ -106,6 +113,7 @@ export function createShows(runner: ScriptRunner): ShowStore & ProductStore {
         slowModeMs: spec.slowModeMs ?? 0,
         chatShownPerSecond: spec.chatShownPerSecond ?? 0,
         ...(spec.retentionMs === undefined ? {} : { retentionMs: spec.retentionMs }),
+        ...(spec.visibility === undefined ? {} : { visibility: spec.visibility }),
         ...addressesOf(spec),
         brands: spec.brands ?? [],
         pinned: null,
@@ -113,10 +121,10 @@ export function createShows(runner: ScriptRunner): ShowStore & ProductStore {
       // The indexes are in other slots, so they are written first: readers skip an entry without a
       // show.
       const { shows, retention } = runner.keys;
-      const indexed = await runner.guard((client) =>
+      const added = await runner.guard((client) =>
         Promise.all([shows, retention].map((index) => client.zadd(index, 'NX', now(), record.id))),
       );
-      if (!indexed.ok) return indexed;
+      if (!added.ok) return added;
       const event = pack({ show: showView(record, 'planned', now()) });
       const format = formatFor(runner.connection.keepsFormat);
       const args = { body: bodyHash(record), epoch: newEpoch(), format };
@@ -125,7 +133,7 @@ export function createShows(runner: ScriptRunner): ShowStore & ProductStore {
       const [tag, view, created, state] = reply.value;
       if (textOf(tag) === 'already_exists')
         return fail('already_exists', `A show with id ${record.id} exists and differs.`);
-      return runner.decoded(runner.keysOf(record.id).show, reply, () => viewOf(view, state, created));
+      return indexed(runner.decoded(runner.keysOf(record.id).show, reply, () => viewOf(view, state, created)));
     },
 
     getShow,
@@ -147,16 +155,18 @@ export function createShows(runner: ScriptRunner): ShowStore & ProductStore {
         return wrong ? { ok: false, error: wrong } : ok({ view, events: [['show.updated', { show: view }]] });
       });
       if (changed.ok && patch.retentionMs !== undefined) await lookAtRetention(showId);
-      return changed;
+      return indexed(changed, patch.visibility !== undefined);
     },
 
-    startShow: (showId) =>
-      change(showId, (show) => {
+    startShow: async (showId) => {
+      const changed = await change(showId, (show) => {
         if (show.state === 'ended')
           return fail('illegal_move', 'The show has ended and cannot start again.', { details: { state: show.state } });
         const view: ShowView = { ...show, state: 'live' };
         return ok({ view, events: show.state === 'live' ? [] : [['show.started', { show: view }]] });
-      }),
+      });
+      return indexed(changed);
+    },
 
     async endShow(showId) {
       const changed = await change(showId, (show) => {
@@ -164,7 +174,7 @@ export function createShows(runner: ScriptRunner): ShowStore & ProductStore {
         return ok({ view, events: show.state === 'ended' ? [] : [['show.ended', { show: view }]] });
       });
       if (changed.ok) await lookAtRetention(showId);
-      return changed;
+      return indexed(changed);
     },
 
     async putProduct(showId, product) {

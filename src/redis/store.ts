@@ -17,6 +17,7 @@ import { createLedgerAuditor } from './ledger-auditor.ts';
 import { createMemoryReader } from './memory.ts';
 import { createModeration } from './moderation.ts';
 import { watchNodeName } from './node-name.ts';
+import { createPublicShows } from './public-shows.ts';
 import { createRecovery, type Recover, type Recovered } from './recovery.ts';
 import { createReservations } from './reservations.ts';
 import { createSales } from './sales.ts';
@@ -182,6 +183,7 @@ function openStore(options: StoreOptions): { store: ConnectedStore; connection: 
   const scheduler = createScheduler(runner, recover);
   const store: ConnectedStore = {
     ...scheduler,
+    ...createPublicShows(runner),
     ...createArchiveStore({ runner, recover, endAll, tick: scheduler.tick }),
     ...createShowTransfer(runner),
     ...createHealth(runner),

@@ -51,6 +51,7 @@ const showOptional = {
   // Missing in shows of release 0.1.0.
   chatShownPerSecond: int(L.chatShownPerSecondMax),
   retentionMs: int(L.retentionMaxMs),
+  visibility: one('public', 'unlisted'),
   ...{ videoUrl: webAddress, posterUrl: webAddress, checkoutUrl: text(L.urlCharsMax, 1) },
 };
 export const SHOW = object(showFields, showOptional);

@@ -77,6 +77,15 @@ test('a live show and one that is being archived are refused; ended and archived
   t.equal(outcome(await exported('ghost', join(folder, 'ghost'))), 'show_not_found');
 });
 
+test('a public show is listed on the server to which it moved', async (t) => {
+  const path = join(temporaryFolder(t), 'show');
+  const show = await openShow();
+  unwrap(await store.updateShow(show, { visibility: 'public' }, HOST));
+  unwrap(await exported(show, path));
+  unwrap(await imported(path));
+  t.match(unwrap(await next.store.publicShows()), { 0: { id: show, sales: { length: 1 } }, length: 1 });
+});
+
 test('while a show is exported it can be read, and no change is accepted (I6)', async (t) => {
   const show = await soldShow();
   unwrap(await store.freezeExport(show, 'one'));

@@ -17,6 +17,7 @@ const keys = createKeys('end:');
 /** What ends a key that is not of one show. */
 const ENDS: Readonly<Record<Exclude<keyof typeof keys, 'show'>, string>> = {
   shows: 'an entry for each show, until it is deleted',
+  publicShows: 'an entry for each public show, until it ends',
   live: 'an entry for each show in which something is due',
   resting: 'an entry for each show in which something is due later',
   retention: 'an entry for each show, until its keys are deleted',

@@ -34,7 +34,8 @@ test('the previous release goes on with a waitlist that is served in slices', as
 
 test('the previous release keeps the addresses of a show, and its announcements reach all nodes', async (t) => {
   const show = await openShow();
-  const addresses = { videoUrl: 'https://cdn.example/live.m3u8', checkoutUrl: 'https://shop.example/{reservation}' };
+  const videoUrl = 'https://cdn.example/live.m3u8';
+  const addresses = { visibility: 'public', videoUrl, checkoutUrl: 'https://shop.example/{reservation}' } as const;
   unwrap(await store.updateShow(show, addresses, HOST));
   unwrap(await store.announce(show, 'first', HOST));
   unwrap(await previous.updateShow(show, { title: 'Renamed' }, HOST));
@@ -42,6 +43,7 @@ test('the previous release keeps the addresses of a show, and its announcements 
   t.match(snapshot, { show: { title: 'Renamed', ...addresses }, announcement: { text: 'first' } });
   t.match(unwrap(await previous.load(show)).snapshot.show, addresses);
   unwrap(await previous.announce(show, 'second', HOST));
+  t.match(unwrap(await store.publicShows()), [{ id: show, title: 'Renamed' }]);
   const events = unwrap(await store.eventsAfter(show, snapshot.epoch, snapshot.offset));
   t.match(events, [{ type: 'announcement', data: { text: 'second' } }]);
 });

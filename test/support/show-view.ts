@@ -9,6 +9,7 @@ export const showView = (more: Partial<ShowView> = {}): ShowView => ({
   guests: true,
   slowModeMs: 0,
   chatShownPerSecond: 0,
+  visibility: 'unlisted',
   brands: [],
   pinned: null,
   createdAt: 0,

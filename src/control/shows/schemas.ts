@@ -3,7 +3,7 @@ import type { ListedShow as Listed } from '../../domain/show.ts';
 import { WEB_ADDRESS_RULE } from '../../domain/web-address.ts';
 import { LIMITS } from '../../limits.ts';
 import { CHECKOUT_PLACEHOLDERS } from '../../protocol/checkout.ts';
-import type { ShowState, ShowView } from '../../protocol/messages.ts';
+import type { ShowState, ShowView, ShowVisibility } from '../../protocol/messages.ts';
 import { ArchiveSummary } from '../archive/schemas.ts';
 import { Count, Id, Moment, MomentOrNull, Name, StrictObject, Title } from '../http/fields.ts';
 
@@ -28,6 +28,11 @@ const settings = {
     description: 'The show is archived this long after its end. Default: RETENTION',
   }),
 };
+const Visibility = Type.Unsafe<ShowVisibility>({
+  type: 'string',
+  enum: ['public', 'unlisted'] satisfies ShowVisibility[],
+  description: '`public`: GET /v1/public/shows lists it for anyone. `unlisted` (default): it does not',
+});
 const address = (description: string, examples: string[]) =>
   Type.String({ maxLength: LIMITS.urlCharsMax, description, examples });
 const addresses = {
@@ -62,6 +67,7 @@ export const ShowSchema = Type.Object(
     startsAt: MomentOrNull,
     ...settings,
     retentionMs: Type.Optional(settings.retentionMs),
+    visibility: Visibility,
     ...optionalAddresses,
     brands: Type.Array(Type.Object({ id: Id, name: Name })),
     pinned: Type.Union([Id, Type.Null()], { description: 'The product that is presented now' }),
@@ -98,6 +104,7 @@ const optional = {
   slowModeMs: Type.Optional(settings.slowModeMs),
   chatShownPerSecond: Type.Optional(settings.chatShownPerSecond),
   retentionMs: Type.Optional(settings.retentionMs),
+  visibility: Type.Optional(Visibility),
   videoUrl: orNull(addresses.videoUrl),
   posterUrl: orNull(addresses.posterUrl),
   checkoutUrl: orNull(addresses.checkoutUrl),

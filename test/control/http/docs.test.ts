@@ -34,6 +34,7 @@ interface Operation {
 const ROUTES: Readonly<Record<string, readonly [methods: string, posts?: string]>> = {
   '/v1/shows': ['GET POST'],
   '/v1/shows/{show}': ['GET PATCH DELETE', 'start end pin announcements tokens reconcile archive'],
+  '/v1/public/shows': ['GET'],
   '/v1/shows/{show}/announcements': ['DELETE'],
   '/v1/shows/{show}/archive': ['GET'],
   '/v1/shows/{show}/size': ['GET'],

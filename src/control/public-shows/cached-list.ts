@@ -1,0 +1,35 @@
+/** A list that is read once for all who ask within a time, also if reading fails. */
+import { hash } from 'node:crypto';
+
+export interface CachedList {
+  readonly body: Buffer;
+  readonly etag: string;
+}
+
+/** Returns a function that reads at most every `everyMs`, which counts from the end of a read. */
+export function cachedList(
+  read: () => Promise<unknown>,
+  everyMs: number,
+  nowMs = () => performance.now(),
+): () => Promise<CachedList> {
+  let last: Promise<CachedList> | null = null;
+  let freshUntil = Number.POSITIVE_INFINITY;
+
+  async function make(): Promise<CachedList> {
+    const body = Buffer.from(JSON.stringify(await read()));
+    return { body, etag: `"${hash('sha256', body, 'base64url').slice(0, 27)}"` };
+  }
+
+  return () => {
+    if (last !== null && nowMs() < freshUntil) return last;
+    freshUntil = Number.POSITIVE_INFINITY;
+    last = make().finally(() => {
+      freshUntil = nowMs() + everyMs;
+    });
+    return last;
+  };
+}
+
+/** Returns whether a header `If-None-Match` names the tag. A proxy may have made it a weak one. */
+export const isKnown = (ifNoneMatch: string | undefined, etag: string): boolean =>
+  (ifNoneMatch ?? '').split(',').some((tag) => tag.trim() === '*' || tag.trim().replace(/^W\//, '') === etag);
