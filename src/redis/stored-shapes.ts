@@ -1,9 +1,12 @@
 /** What the engine writes in the records of a show (lua/lib/fields.lua, domain/). */
+import type { ArchiveSummary } from '../domain/archive.ts';
 import { ID_PATTERN, SKU_PATTERN } from '../domain/mistakes.ts';
 import { isWebAddress } from '../domain/product.ts';
+import { checkoutMistake, webAddressMistake } from '../domain/web-address.ts';
 import { LIMITS } from '../limits.ts';
-import type { EventType } from '../protocol/messages.ts';
+import type { EventType, Product, SaleSku, SaleView, ShowView } from '../protocol/messages.ts';
 import type { ShowKey } from './keys.ts';
+import type { SaleRecord, ShowRecord } from './records.ts';
 import {
   anything,
   COUNT_MAX,
@@ -38,8 +41,18 @@ const perBuyer = int(L.perBuyerUnitsMax);
 const flag = one(true, false);
 const idOrNull = either(one(null), id);
 
-const webAddress: Shape = (value) =>
-  typeof value === 'string' && isWebAddress(value) ? null : ' is not a web address';
+const address =
+  (isRight: (text: string) => boolean): Shape =>
+  (value) =>
+    typeof value === 'string' && isRight(value) ? null : ' is not a web address';
+/** What pages load or link to. */
+const webAddress = address((text) => webAddressMistake(text) === null);
+
+/** Returns a function that makes the shape of `T`: the compiler finds a field without one. */
+const shapeOf =
+  <T>() =>
+  <F extends Partial<Record<keyof T, Shape>>>(fields: F, optional: Record<Exclude<keyof T, keyof F>, Shape>): Shape =>
+    object(fields as Record<string, Shape>, optional);
 
 const brands = list(object({ id, name: text(L.nameCharsMax, 1) }), L.brandsPerShowMax);
 const showFields = {
@@ -52,20 +65,23 @@ const showOptional = {
   chatShownPerSecond: int(L.chatShownPerSecondMax),
   retentionMs: int(L.retentionMaxMs),
   visibility: one('public', 'unlisted'),
-  ...{ videoUrl: webAddress, posterUrl: webAddress, checkoutUrl: text(L.urlCharsMax, 1) },
+  ...{ videoUrl: webAddress, posterUrl: webAddress, checkoutUrl: address((text) => checkoutMistake(text) === null) },
 };
-export const SHOW = object(showFields, showOptional);
-const SHOW_VIEW = object({ ...showFields, state: one('planned', 'live', 'ended'), createdAt: moment }, showOptional);
+export const SHOW = shapeOf<ShowRecord>()(showFields, showOptional);
+const SHOW_VIEW = shapeOf<ShowView>()(
+  { ...showFields, state: one('planned', 'live', 'ended'), createdAt: moment },
+  showOptional,
+);
 
-export const PRODUCT = object(
+export const PRODUCT = shapeOf<Product>()(
   { id, brand: id, title, skus: list(object({ sku }, { title }), L.skusPerProductMax, 1) },
-  { imageUrl: webAddress },
+  { imageUrl: address(isWebAddress) },
 );
 
 const saleState = one('draft', 'scheduled', 'open', 'paused', 'ended', 'cancelled');
 const saleFields = { id, title, state: saleState, holdMs: int(L.holdMaxMs), perBuyer, currency };
 const saleWindow = { opensAt: moment, closesAt: moment };
-export const SALE = object(
+export const SALE = shapeOf<SaleRecord & { recovering: true }>()(
   { ...saleFields, createdAt: moment, skus: list(sku, L.skusPerSaleMax, 1) },
   {
     ...saleWindow,
@@ -73,8 +89,11 @@ export const SALE = object(
     recovering: flag,
   },
 );
-const saleSku = object({ sku, product: id, price, left: units }, { perBuyer });
-const SALE_VIEW = object({ ...saleFields, rev: int(), skus: list(saleSku, L.skusPerSaleMax, 1) }, saleWindow);
+const saleSku = shapeOf<SaleSku>()({ sku, product: id, price, left: units }, { perBuyer });
+const SALE_VIEW = shapeOf<SaleView>()(
+  { ...saleFields, rev: int(), skus: list(saleSku, L.skusPerSaleMax, 1) },
+  saleWindow,
+);
 
 export const STOCK = tuple([units, units, units, units, units, price, perBuyer, id]);
 
@@ -181,10 +200,13 @@ const totals = object({
   ),
   revenue: mapOf(currency, int(Number.MAX_SAFE_INTEGER)),
 });
-export const SUMMARY = object({
-  ...{ show: id, title, createdAt: moment, endedAt: moment, archivedAt: moment },
-  ...{ sha256: match(/^[\da-f]{64}$/, 'a SHA-256'), violations: int(), totals },
-});
+export const SUMMARY = shapeOf<ArchiveSummary>()(
+  {
+    ...{ show: id, title, createdAt: moment, endedAt: moment, archivedAt: moment },
+    ...{ sha256: match(/^[\da-f]{64}$/, 'a SHA-256'), violations: int(), totals },
+  },
+  {},
+);
 
 /** Redis trims streams at whole nodes, so they may be longer than their limit. */
 const trimmed = (max: number): number => 2 * max + 200;

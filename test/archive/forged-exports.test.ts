@@ -1,13 +1,12 @@
 /** Exports that were changed and got a new hash: what the engine does not write is refused. */
-import { createHash } from 'node:crypto';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { gunzipSync, gzipSync } from 'node:zlib';
 import t, { type Test } from 'tap';
 import { exportShow, importShow } from '../../src/archive/index.ts';
 import { pack, unpackAll } from '../../src/redis/records.ts';
 import { archivesOf, temporaryFolder } from '../support/archives.ts';
 import { erasuresOn } from '../support/erasures.ts';
+import { type ExportedRows, type Json, type Row, readExportFile, writeExportFile } from '../support/export-file.ts';
 import { ROOT } from '../support/root.ts';
 import { everythingOf } from '../support/show-copy.ts';
 import { byHost, HOST, StoreFixture, unwrap } from '../support/store-fixture.ts';
@@ -20,42 +19,15 @@ const folder = temporaryFolder(t);
 t.setTimeout(120_000);
 const path = join(folder, 'forged');
 
-type Json = ReturnType<typeof JSON.parse>;
-type Row = [key: string, ...records: string[][]];
-interface File {
-  head: Json;
-  rows: Row[];
-  manifest: Json;
-}
-
-function read(file: string): File {
-  const [head, ...rows] = gunzipSync(readFileSync(file))
-    .toString()
-    .trim()
-    .split('\n')
-    .map((line) => JSON.parse(line));
-  return { head, manifest: rows.pop(), rows };
-}
-
-/** Writes a file with the counts and the hash of its content. */
-function write({ head, rows, manifest }: File): void {
-  const records = new Map<string, number>();
-  for (const [key, ...of] of rows) records.set(key, (records.get(key) ?? 0) + of.length);
-  const text = [head, ...rows].map((row) => `${JSON.stringify(row)}\n`).join('');
-  const sha256 = createHash('sha256').update(text).digest('hex');
-  const last = { ...manifest, records: Object.fromEntries(records), sha256 };
-  writeFileSync(path, gzipSync(`${text}${JSON.stringify(last)}\n`, { level: 1 }));
-}
-
-const exported = async (show: string, name = show): Promise<File> => {
+const exported = async (show: string, name = show): Promise<ExportedRows> => {
   unwrap(await exportShow({ store, path: join(folder, name) }, show, '0.0.0-test'));
-  return read(join(folder, name));
+  return readExportFile(join(folder, name));
 };
 const imported = () => importShow({ store: next.store, path });
 
 /** Returns the message of the refusal. */
-async function refusalOf(t: Test, name: string, file: File): Promise<string> {
-  write(file);
+async function refusalOf(t: Test, name: string, file: ExportedRows): Promise<string> {
+  writeExportFile(path, file);
   const result = await imported();
   if (!result.ok && result.error.code === 'archive_failed' && !result.error.message.includes('\n'))
     return result.error.message;
@@ -64,7 +36,7 @@ async function refusalOf(t: Test, name: string, file: File): Promise<string> {
 }
 
 /** Returns why the records of a file would be refused, without a file and a server; '' if not. */
-function problemOf({ rows }: File): string {
+function problemOf({ rows }: ExportedRows): string {
   const examiner = next.store.examineRecords();
   try {
     for (const [key, ...records] of rows)
@@ -94,6 +66,9 @@ async function playedShow(): Promise<string> {
   unwrap(await store.mute(show, 'bob', 600_000));
   unwrap(await store.announce(show, 'soon', HOST, byHost('say')));
   unwrap(await store.pinProduct(show, 'p', HOST));
+  const addresses = { videoUrl: 'https://a.example/v.mp4', posterUrl: 'https://a.example/p.png' };
+  const checkoutUrl = 'https://shop.example/pay?r={reservation}';
+  unwrap(await store.updateShow(show, { ...addresses, checkoutUrl }, HOST));
   unwrap(await store.reportCounts(show, 'n', 2, 3, ['ann', 'bob']));
   unwrap(await store.eraseInShow(show, { user: 'fay', pseudonym: 'erased-1' }));
   return show;
@@ -103,18 +78,19 @@ const show = await playedShow();
 const honest = await exported(show);
 
 /** Returns a copy with other records of one key. */
-const withRecords = (key: string, change: (records: string[][]) => string[][], of = honest): File => ({
+const withRecords = (key: string, change: (records: string[][]) => string[][], of = honest): ExportedRows => ({
   ...of,
   rows: of.rows.map(([name, ...records]): Row => (name === key ? [name, ...change(records)] : [name, ...records])),
 });
-const withRow = (...row: Row): File => ({ ...honest, rows: [...honest.rows, row] });
+const withRow = (...row: Row): ExportedRows => ({ ...honest, rows: [...honest.rows, row] });
 const recordsOf = (key: string, of = honest): string[][] =>
   of.rows.filter(([name]) => name === key).flatMap(([, ...records]) => records);
+const fieldOf = (field: string): string => recordsOf('show').find(([name]) => name === field)?.[1] ?? '';
 const bytesIn = (text = ''): Buffer => Buffer.from(text, 'latin1');
 const latin = (bytes: Buffer): string => bytes.toString('latin1');
 
 /** Returns a copy in which a field of the header is this one; undefined removes it. */
-const withField = (field: string, value: string | undefined, of = honest): File =>
+const withField = (field: string, value: string | undefined, of = honest): ExportedRows =>
   withRecords(
     'show',
     (records) => [...records.filter(([name]) => name !== field), ...(value === undefined ? [] : [[field, value]])],
@@ -182,9 +158,9 @@ t.test('keys, names and scores that the engine does not write are refused', asyn
   const member = 'sale/M/0000000000000001/';
   const append = (key: string, record: string[]) => withRecords(key, (records) => [...records, record]);
   const entry = (key: string): string[] => recordsOf(key).at(-1) ?? [];
-  const renamed = (key: string, name: string): File =>
+  const renamed = (key: string, name: string): ExportedRows =>
     withRecords(key, (records) => records.with(0, [name, ...(records[0] ?? []).slice(1)]));
-  const files: Record<string, [File, RegExp]> = {
+  const files: Record<string, [ExportedRows, RegExp]> = {
     ...Object.fromEntries(
       ['__proto__', 'constructor', 'toString', 'nodes', 'channel', 'rewrite', 'hasOwnProperty', ''].map((key) => [
         `key ${key}`,
@@ -236,6 +212,16 @@ t.test('keys, names and scores that the engine does not write are refused', asyn
     'sales: id': [renamed('sales', 'x'), /sale x is the record of sale/],
     'stock: name': [renamed('stock', 'sale/M/x'), /stock sale\/M\/x: its SKU is not a SKU/],
     'stock: SKU': [renamed('stock', 'sale/ä'), /its SKU is not a SKU|is no text/],
+    ...Object.fromEntries(
+      ['videoUrl', 'posterUrl', 'checkoutUrl'].map((field) => {
+        const view = { ...(unpackAll(bytesIn(fieldOf('view')))[0] as object), [field]: 'javascript:alert(1)' };
+        return [`view: ${field}`, [withField('view', latin(pack(view))), new RegExp(`${field} is not a web address`)]];
+      }),
+    ),
+    'products: image': [
+      withRow('products', ['q', latin(pack({ ...product, id: 'q', imageUrl: 'javascript:alert(1)' }))]),
+      /product q\.imageUrl is not a web address/,
+    ],
     'too many products': [
       withRow('products', ...[...Array(1_001).keys()].map((i) => [`p${i}`, latin(productOf(`p${i}`))])),
       /there are more than 1000 records of products/,
@@ -256,7 +242,8 @@ t.test('keys, names and scores that the engine does not write are refused', asyn
   t.equal(await keysThere(), before);
 });
 
-const productOf = (id: string): Buffer => pack({ id, brand: 'b', title: 'T', skus: [{ sku: 'S' }] });
+const product = { brand: 'b', title: 'T', skus: [{ sku: 'S' }] };
+const productOf = (id: string): Buffer => pack({ id, ...product });
 
 /** The values of a record that are MessagePack, and where they are. */
 const PACKED: Readonly<Record<string, readonly number[]>> = {
@@ -335,7 +322,7 @@ t.test('each value in each record, replaced by one of another type, is refused',
   t.equal(await keysThere(), before);
 });
 
-t.test('head and manifest are checked', async (t) => {
+t.test('head and manifest are checked, and the records against each other', async (t) => {
   const before = await keysThere();
   for (const head of [
     { format: 0 },
@@ -353,13 +340,23 @@ t.test('head and manifest are checked', async (t) => {
       await refusalOf(t, JSON.stringify(head), { ...honest, head: { ...honest.head, ...head } }),
       /its head|it has/,
     );
+  const without = (key: string): ExportedRows => ({ ...honest, rows: honest.rows.filter(([name]) => name !== key) });
+  for (const [key, says] of [
+    ['show', /record of the show is missing/],
+    ['ledger', /books are wrong/],
+    ['reservations', /is missing, by the ledger/],
+    ['log', /the last event is/],
+  ] as const)
+    t.match(await refusalOf(t, `no ${key}`, without(key)), says);
+  const another = { ...honest, head: { ...honest.head, show: 'x' } };
+  t.match(await refusalOf(t, 'another show', another), /its head names another show/);
   const manifest = { ...honest.manifest, violations: [7] };
   t.match(await refusalOf(t, 'violations', { ...honest, manifest }), /its manifest is incomplete/);
   t.equal(await keysThere(), before);
 });
 
 t.test('the honest file is imported, and so are an ended and an archived show and one of release 0.1.0', async (t) => {
-  write(honest);
+  writeExportFile(path, honest);
   unwrap(await imported());
   t.same(await everythingOf(next.store, show, ['ann', 'dan']), await everythingOf(store, show, ['ann', 'dan']));
   t.same((await exported(show, 'again')).rows.length, honest.rows.length);
@@ -385,7 +382,7 @@ t.test('the honest file is imported, and so are an ended and an archived show an
   );
   unwrap(await next.store.condemnShow(show));
   unwrap(await next.store.deleteShow(show));
-  write(archived);
+  writeExportFile(path, archived);
   unwrap(await imported());
   t.match(unwrap(await next.store.listShows()).shows[0], { id: show, state: 'archived' });
 

@@ -1,5 +1,4 @@
 /** Exports and imports: what is refused, what a file must be, what a dead process leaves. */
-import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync, gzipSync } from 'node:zlib';
@@ -276,34 +275,4 @@ test('a file that is not what was exported is refused in one sentence, and nothi
   t.equal(outcome(await imported(join(folder, 'none'))), 'archive_failed');
   t.same(await keysThere(), before, 'nothing was written');
   t.notOk(existsSync(join(folder, 'hostile.partial')));
-});
-
-test('a file whose hash was made again is checked against its ledger', async (t) => {
-  const { path } = await exportedShow(t);
-  const rows = rowsIn(path);
-  const forged = (change: (copy: Row[]) => Row[]): Buffer => {
-    const copy = change(structuredClone(rows.slice(0, -1)));
-    const text = textOf(copy);
-    const records: Record<string, number> = {};
-    for (const [key, ...of] of copy.slice(1)) records[key] = (records[key] ?? 0) + of.length;
-    const manifest = { ...rows.at(-1), records, sha256: createHash('sha256').update(text).digest('hex') };
-    return gzipSync(`${text}${JSON.stringify(manifest)}\n`);
-  };
-  const without = (key: string) => (copy: Row[]) => copy.filter(([of]: Row) => of !== key);
-  const files: Record<string, [Buffer, RegExp]> = {
-    'no header': [forged((copy) => copy.filter((row) => row[0] !== 'show')), /record of the show is missing/],
-    'another show': [forged(([head, ...more]) => [{ ...head, show: 'x' }, ...more]), /names another show/],
-    'no ledger': [forged(([head, ...more]) => [head, ...without('ledger')(more)]), /books are wrong/],
-    'no reservations': [
-      forged(([head, ...more]) => [head, ...without('reservations')(more)]),
-      /is missing, by the ledger/,
-    ],
-    'no events': [forged(([head, ...more]) => [head, ...without('log')(more)]), /the last event is/],
-  };
-  const before = await keysThere();
-  for (const [name, [bytes, says]] of Object.entries(files)) {
-    writeFileSync(path, bytes);
-    t.match(await imported(path), { ok: false, error: { code: 'archive_failed', message: says } }, name);
-  }
-  t.same(await keysThere(), before);
 });
