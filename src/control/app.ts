@@ -20,6 +20,7 @@ import { onClientError, onFrameworkError, registerProblems } from './http/proble
 import { registerRateLimit } from './http/rate-limit.ts';
 import type { Resource } from './http/resource.ts';
 import { type App, refusal } from './http/routing.ts';
+import { sharedSerializers } from './http/serializers.ts';
 import { registerTraffic } from './http/traffic.ts';
 import { moderation } from './moderation/routes.ts';
 import { products } from './products/routes.ts';
@@ -65,6 +66,7 @@ export async function createControl(deps: ControlDeps): Promise<FastifyInstance>
     clientErrorHandler: onClientError,
     // Unknown fields are typing errors, so they are refused. A number in quotes is not a number.
     ajv: { customOptions: { removeAdditional: false, coerceTypes: false, useDefaults: true, allErrors: true } },
+    schemaController: { compilersFactory: { buildSerializer: sharedSerializers() } },
   }).withTypeProvider<TypeBoxTypeProvider>();
 
   const all = [...RESOURCES, health];
