@@ -2,7 +2,7 @@
  * Compiles src/, bench/ and test/ to dist/, bundles the web pages to dist/src/web/public, and
  * copies the files that the compiler does not: Lua scripts, plain JavaScript. `--release` builds
  * what is published: no tests, no source maps, and the packages of the SDK and the load tester in
- * dist/packages.
+ * dist/packages. `--tests` adds bundled libraries, for a run of many tests.
  */
 import { spawnSync } from 'node:child_process';
 import { chmodSync, cpSync, existsSync, readdirSync, renameSync, rmSync } from 'node:fs';
@@ -71,6 +71,10 @@ if (isRelease) {
   rmSync(join(next, 'test'), { recursive: true, force: true });
   const { writePackages } = await import('./packages.mjs');
   writePackages(root, next);
+}
+if (process.argv.includes('--tests')) {
+  const { bundleLibraries } = await import('./bundle-libraries.mjs');
+  await bundleLibraries(root, join(next, 'node_modules'));
 }
 
 rmSync(`${next}-old`, { recursive: true, force: true });

@@ -1,10 +1,11 @@
 // heavy: starts an engine and generator processes twice
 /** Small runs of the scenarios about a killed node and a hostile buyer. */
-// long: a short run of a load test, which itself is run by hand
 import t from 'tap';
 import { bench, unlessBuilt } from './run-bench.ts';
 
 t.setTimeout(120_000);
+// Both wait most of the time.
+t.jobs = 2;
 
 t.test('viewers of a killed node resume on another one (I7, I8)', { skip: unlessBuilt }, async (t) => {
   const { figure } = await bench(t, 'storm', '--to other-node --viewers 40 --join-rate 100');

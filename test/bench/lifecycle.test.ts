@@ -1,7 +1,6 @@
 /** The soak of whole lives of shows, small. */
 // slow: waits for jobs that archive shows and delete their keys
 // heavy: a load tester and an engine of four processes
-// long: a short run of a load test, which itself is run by hand
 import t from 'tap';
 import { bench, unlessBuilt } from './run-bench.ts';
 

@@ -73,11 +73,16 @@ t.test('close waits for running requests', async (t) => {
   const inner = await startControl(t);
   let release = (): void => {};
   const held = new Promise<void>((resolve) => (release = resolve));
-  const listShows = () => held.then(() => inner.store.listShows());
+  let arrive = (): void => {};
+  const arrived = new Promise<void>((resolve) => (arrive = resolve));
+  const listShows = () => {
+    arrive();
+    return held.then(() => inner.store.listShows());
+  };
   const { app } = await startControl(t, { store: { ...inner.store, listShows } });
   const address = await app.listen({ port: 0, host: '127.0.0.1' });
   const running = fetch(`${address}/v1/shows`, { headers: { authorization: `Bearer ${API_KEY}` } });
-  await sleep(100);
+  await arrived;
   let isClosed = false;
   const closing = app.close().then(() => (isClosed = true));
   await sleep(100);

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import type { Jobs } from '../../src/jobs/jobs.ts';
 import type { ConnectedStore } from '../../src/redis/index.ts';
 import { createLogger } from '../../src/telemetry/logger.ts';
-import { ROOT } from './root.ts';
+import { COMPILED, ROOT } from './root.ts';
 
 const FOLDER = join(ROOT, 'test/fixtures/releases');
 
@@ -26,6 +26,8 @@ function unpack() {
   process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
   execFileSync('tar', ['-xzf', join(FOLDER, tarball), '-C', folder, '--strip-components=1']);
   symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'));
+  // Those that `scripts/build.mjs --tests` has bundled.
+  if (COMPILED) symlinkSync(join(ROOT, 'dist/node_modules'), join(folder, 'dist/node_modules'));
   return { version, folder, program: [join(folder, 'dist/src/cli/main.js')] };
 }
 
