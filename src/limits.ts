@@ -266,6 +266,8 @@ export const LIMITS = Object.freeze({
   // Erasing users
   /** Entries that one call may copy to complete a rewritten stream. */
   erasureTailMax: 100,
+  /** A full Redis takes no larger copy of a stream: it is made when there is memory again. */
+  erasureCopyIfFullBytesMax: 4 * 1024 * 1024,
   /** While it is marked, a show is not archived. Longer ago, the mark was left by mistake. */
   erasureMarkMs: 60 * 60 * 1000,
   /** A process that ended while it erased users is replaced after this time. */

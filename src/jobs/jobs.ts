@@ -12,6 +12,7 @@ import { LIMITS } from '../limits.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { tickLiveShows, tickShow } from './due-work.ts';
+import { type SweepTask, sweepWhileFull } from './full-sweeps.ts';
 import { type MomentData, planMoments } from './moments.ts';
 
 /** An ioredis client for BullMQ, which duplicates it for its workers. */
@@ -73,10 +74,20 @@ export function createJobs(deps: JobsDeps): Jobs {
   let opening: JobsConnection | null = null;
   let starting: Promise<void> | null = null;
   let sweeps = 0;
+  const tasks: SweepTask[] = [
+    {
+      name: SWEEP,
+      everyMs: LIMITS.jobSweepEveryMs,
+      run: () => tickLiveShows(store, sweeps++ % LIMITS.jobSweepsPerRestCheck === 0),
+    },
+  ];
+  if (deps.retention !== undefined)
+    tasks.push({ name: RETENTION, everyMs: LIMITS.jobRetentionEveryMs, run: deps.retention });
+  let endFullSweeps = async (): Promise<void> => {};
 
   async function process(job: Job, token?: string): Promise<void> {
-    if (job.name === SWEEP) return tickLiveShows(store, sweeps++ % LIMITS.jobSweepsPerRestCheck === 0);
-    if (job.name === RETENTION) return deps.retention?.();
+    const task = tasks.find(({ name }) => name === job.name);
+    if (task !== undefined) return task.run();
     const { show, at } = job.data as MomentData;
     await tickShow(store, show);
     // BullMQ uses the local clock. A job that is early on the Redis clock is delayed again.
@@ -88,9 +99,7 @@ export function createJobs(deps: JobsDeps): Jobs {
 
   /** Adds the sweeps, after each start and repeatedly: the jobs may have been deleted in Redis. */
   async function schedule(queue: Queue): Promise<void> {
-    const sweeps: Array<[name: string, every: number]> = [[SWEEP, LIMITS.jobSweepEveryMs]];
-    if (deps.retention !== undefined) sweeps.push([RETENTION, LIMITS.jobRetentionEveryMs]);
-    for (const [name, every] of sweeps)
+    for (const { name, everyMs: every } of tasks)
       await queue.upsertJobScheduler(name, { every }, { name, opts: { attempts: 1 } });
   }
 
@@ -154,6 +163,11 @@ export function createJobs(deps: JobsDeps): Jobs {
     return { connection, queue, worker, timers, unwatch, follow };
   }
 
+  function onFullSweep(task: string, error: unknown): void {
+    if (error === null) metrics?.jobLastRun.setToCurrentTime({ task });
+    else onError(error);
+  }
+
   async function openWhenUp(): Promise<void> {
     while (!stopping.signal.aborted) {
       if (store.trouble() === null) {
@@ -171,6 +185,7 @@ export function createJobs(deps: JobsDeps): Jobs {
   return {
     async start() {
       if (stopping.signal.aborted) throw new Error('jobs were stopped and do not start again');
+      if (starting === null) endFullSweeps = sweepWhileFull(store, tasks, onFullSweep);
       starting ??= openWhenUp();
       await starting;
     },
@@ -189,7 +204,8 @@ export function createJobs(deps: JobsDeps): Jobs {
     },
     async stop() {
       stopping.abort();
-      const ended = Promise.resolve(starting).then(() => (running ? close(running) : undefined));
+      const closed = Promise.resolve(starting).then(() => (running ? close(running) : undefined));
+      const ended = Promise.all([closed, endFullSweeps()]);
       const inTime = await Promise.race([ended.then(() => true), sleep(LIMITS.jobStopMs, false, { ref: false })]);
       if (inTime) return;
       logger.warn('jobs did not end in time: another process takes them over');

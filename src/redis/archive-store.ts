@@ -97,13 +97,8 @@ export function createArchiveStore({ runner, recover, endAll, tick }: ArchiveSto
   const plain = async (...step: Parameters<typeof tried>): Promise<Result<null>> =>
     mapped(await tried(...step), () => null);
 
-  /** A full Redis refuses this. The show is in the list since it was made, for a later time. */
-  async function plan(showId: string, at: number, ...options: ['LT'] | []): Promise<Result<unknown>> {
-    const planned = await runner.guard((client) =>
-      client.call('ZADD', retentionKey, ...options, String(Math.floor(at)), showId),
-    );
-    return !planned.ok && planned.error.code === 'redis_full' ? ok(null) : planned;
-  }
+  const plan = (showId: string, at: number, ...options: ['LT'] | []): Promise<Result<unknown>> =>
+    runner.write('ZADD', retentionKey, ...options, Math.floor(at), showId);
 
   async function freezeShow(showId: string, owner: string): Promise<Result<Freeze>> {
     // First: if this process ends, a job goes on when the lease has ended.
@@ -257,7 +252,7 @@ export function createArchiveStore({ runner, recover, endAll, tick }: ArchiveSto
       const { word, rest } = done.value;
       if (word === 'archived') return summaryOf(showId, bytesOf(rest[0]));
       if (word !== '+') return ok(null);
-      await runner.guard((client) => client.zadd(retentionKey, now() + keptMs, showId));
+      await plan(showId, now() + keptMs);
       return ok(summary);
     },
 
@@ -354,9 +349,7 @@ export function createArchiveStore({ runner, recover, endAll, tick }: ArchiveSto
 
     planRetention: async (showId, at) =>
       mapped(
-        await runner.guard((client) =>
-          at === null ? client.zrem(retentionKey, showId) : client.zadd(retentionKey, at, showId),
-        ),
+        await (at === null ? runner.guard((client) => client.zrem(retentionKey, showId)) : plan(showId, at)),
         () => null,
       ),
 
@@ -369,7 +362,7 @@ export function createArchiveStore({ runner, recover, endAll, tick }: ArchiveSto
         const ids = flat.filter((id, i) => i % 2 === 0 && isId(id));
         if (ids.length > 0) {
           const members = ids.flatMap((id) => [String(now()), id]);
-          const added = await runner.guard((client) => client.zadd(retentionKey, 'NX', ...members));
+          const added = await runner.write('ZADD', retentionKey, 'NX', ...members);
           if (!added.ok) return added;
         }
         cursor = next;

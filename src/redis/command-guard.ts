@@ -37,7 +37,7 @@ export function createCommandGuard(runner: ScriptRunner): CommandGuard {
   ): Promise<Result<T>> {
     const marker = runner.keys.running(showId, nameOf(command));
     const owner = randomUUID();
-    const taken = await runner.guard((client) => client.set(marker, owner, 'PX', LIMITS.commandMarkerMs, 'NX'));
+    const taken = await runner.write('SET', marker, owner, 'PX', LIMITS.commandMarkerMs, 'NX');
     if (!taken.ok) return taken;
     if (taken.value === null) return fail('idempotency_in_progress', undefined, { retryAfterMs: RETRY_MS });
     try {
@@ -81,12 +81,10 @@ export function createCommandGuard(runner: ScriptRunner): CommandGuard {
         const kept = JSON.stringify([wantedBody, done.value]);
         // If the marker expired meanwhile, the first kept result counts for all. A result that
         // could not be kept is not returned: a repeat would get another.
-        const earlier = await runner.guard((client) =>
-          client.set(record, kept, 'PX', LIMITS.idempotencyTtlMs, 'NX', 'GET'),
-        );
+        const earlier = await runner.write('SET', record, kept, 'PX', LIMITS.idempotencyTtlMs, 'NX', 'GET');
         if (!earlier.ok) return { ok: false, error: { ...earlier.error, message: NOT_KEPT } };
         if (earlier.value === null || earlier.value === kept) return done;
-        return recorded<T>(record, earlier.value, wantedBody, command);
+        return recorded<T>(record, String(earlier.value), wantedBody, command);
       });
     },
   };

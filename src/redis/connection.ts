@@ -15,9 +15,10 @@ import { ClusterMasters } from './cluster-masters.ts';
 import { diagnose } from './diagnosis.ts';
 import { keyIdentity, readDurability, readFacts, readRole, type ServerFacts } from './facts.ts';
 import { refreshFormats } from './formats.ts';
+import { fullness } from './full.ts';
 import type { Keys } from './keys.ts';
 import { chooseModes, explain, type ModeSettings, type ModesContext } from './modes.ts';
-import { RELAY_REFRESH_MS, refreshRelayMode } from './relay-mode.ts';
+import { RELAY_KEPT_MS, RELAY_REFRESH_MS, refreshRelayMode } from './relay-mode.ts';
 import { RelayProbe } from './relay-probe.ts';
 import { FIRST_CHOICE, type ScriptModes } from './scripts.ts';
 import {
@@ -45,6 +46,8 @@ const SILENT_MS = 1_000;
 /** A message that Redis took and that is not back by then is lost. */
 const ARRIVAL_MS_MAX = 4_000;
 
+/** While these last, other commands may succeed. */
+const LIMITING: ReadonlySet<RedisState> = new Set(['busy', 'too_few_replicas', 'disk_failing', 'full']);
 /** Replies that say more about the server than about the command; it is examined again. */
 const SUSPICIOUS: ReadonlySet<RedisState> = new Set([
   'no_permission',
@@ -52,16 +55,11 @@ const SUSPICIOUS: ReadonlySet<RedisState> = new Set([
   'other_relay',
   'wrong_password',
   'loading',
-  'busy',
   'master_down',
-  'too_few_replicas',
-  'disk_failing',
-  'full',
+  ...LIMITING,
 ]);
 /** An attempt to connect that fails like this may have a cause that the driver did not see. */
 const VAGUE: ReadonlySet<RedisState> = new Set(['lost', 'silent', 'unreachable']);
-/** While these last, other commands may succeed. */
-const LIMITING: ReadonlySet<RedisState> = new Set(['busy', 'too_few_replicas', 'disk_failing', 'full']);
 
 /** Returns why this server must not be used: it would refuse writes, lose them, or delete books. */
 function unfitness({ version, isReplica, evictionPolicy }: ServerFacts): RedisTrouble | null {
@@ -311,7 +309,10 @@ export class RedisConnection {
     } as const);
     if (!(client instanceof Cluster))
       this.#setIdentity(facts.identity ?? (await keyIdentity(client, this.#options.keys.server)));
-    if (isOpen()) this.status.accept(this.#capabilities);
+    const full = await fullness(client, this.#options.keys.format(LIMITS.showFormat), RELAY_KEPT_MS);
+    if (isOpen()) this.status.accept(this.#capabilities, full);
+    // It is used, and examined again.
+    if (full !== null) throw new TroubleError(full);
   }
 
   /** Makes this process one of those that live. */

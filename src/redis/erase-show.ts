@@ -12,6 +12,7 @@ import { type ModerationStore, muteHash } from '../domain/moderation.ts';
 import { LIMITS } from '../limits.ts';
 import { fail, isGone, ok, type Result, StampedeError } from '../protocol/codes.ts';
 import { isNewer } from './formats.ts';
+import { FIRST_WRITE } from './full.ts';
 import type { ShowKeys } from './keys.ts';
 import { type PackedReservation, pack, unpack, unpackAll } from './records.ts';
 import type { ChatHead } from './relay.ts';
@@ -30,6 +31,12 @@ const GENERATIONS = [
 ] as const;
 /** Records that one call may change. */
 const SLICE = 100;
+/** Entries that one call appends. A batch of chat has up to 28 KB. */
+const APPENDED_MAX = 20;
+/** Appends entries to a stream, all or none. ARGV: for each the number of its values, then these. */
+const APPEND =
+  "local i = 1 while i < #ARGV do local last = i + ARGV[i] redis.call('XADD', KEYS[1], unpack(ARGV, i + 1, last)) " +
+  'i = last + 1 end';
 const BUSY = fail('overloaded', 'Another process erases this user.', { retryAfterMs: LIMITS.retentionRetryMs });
 
 function unwrap<T>(result: Result<T>): T {
@@ -37,8 +44,8 @@ function unwrap<T>(result: Result<T>): T {
   return result.value;
 }
 
-function* slices<T>(all: readonly T[]): Generator<T[]> {
-  for (let at = 0; at < all.length; at += SLICE) yield all.slice(at, at + SLICE);
+function* slices<T>(all: readonly T[], size = SLICE): Generator<T[]> {
+  for (let at = 0; at < all.length; at += size) yield all.slice(at, at + size);
 }
 
 type Reservation = PackedReservation | unknown[];
@@ -175,14 +182,14 @@ class ShowErasure {
     const { rewrite } = this.keys;
     for (let attempt = 0; attempt < TRIES_MAX; attempt++) {
       unwrap(await this.runner.guard((client) => client.unlink(rewrite)));
-      let [after, length] = ['-', 0];
+      let [after, length, bytes] = ['-', 0, 0];
       for (let word = 'more'; word === 'more'; ) {
         for await (const page of this.entries(stream, after)) {
           const kept = page.flatMap(([id, fields]) => {
             const changed = change(fields, String(id));
             return changed === null ? [] : [[id, ...changed]];
           });
-          unwrap(await this.append(rewrite, kept));
+          for (const slice of slices(kept, APPENDED_MAX)) bytes = await this.append(rewrite, slice, bytes);
           length += kept.length;
           after = `(${page.at(-1)?.[0]}`;
         }
@@ -193,12 +200,17 @@ class ShowErasure {
     throw new StampedeError(BUSY.error);
   }
 
-  private append(key: string, entries: ReadonlyArray<readonly Buffer[]>): Promise<Result<unknown>> {
-    return this.runner.guard(async (client) => {
-      const pipeline = client.pipeline();
-      for (const entry of entries) pipeline.call('XADD', key, ...entry);
-      for (const [error] of (await pipeline.exec()) ?? []) if (error) throw error;
-    });
+  /** Returns the size of the copy so far. A full Redis takes a small one: it replaces the stream. */
+  private async append(key: string, entries: ReadonlyArray<readonly Buffer[]>, before: number): Promise<number> {
+    const values = entries.flatMap((entry) => [String(entry.length), ...entry]);
+    const bytes = entries.flat().reduce((sum, { length }) => sum + length, before);
+    const run = (script: string) => this.runner.guard((client) => client.eval(script, 1, key, ...values));
+    let appended = await run(APPEND);
+    const isFull = !appended.ok && appended.error.code === 'redis_full';
+    if (isFull && bytes <= LIMITS.erasureCopyIfFullBytesMax) appended = await run(`${FIRST_WRITE} ${APPEND}`);
+    else if (isFull) await this.runner.guard((client) => client.unlink(key));
+    unwrap(appended);
+    return bytes;
   }
 
   /** Chat leaves the screens by events, then the history. The user may still be writing. */

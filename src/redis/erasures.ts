@@ -6,6 +6,7 @@ import { type ErasureReport, type ErasureStore, NOTHING_ERASED, type PlannedEras
 import type { ModerationStore } from '../domain/moderation.ts';
 import { LIMITS } from '../limits.ts';
 import { createShowEraser } from './erase-show.ts';
+import { FIRST_WRITE, writeIfFull } from './full.ts';
 import { checkReleases } from './older-releases.ts';
 import { pack } from './records.ts';
 import { mapped, type ScriptRunner, textOf } from './script-runner.ts';
@@ -15,6 +16,7 @@ import { isRefused } from './states.ts';
 const SCAN_COUNT = 500;
 /** Takes or renews the key if it is free or of this owner; deletes it if it is of this owner. */
 const TAKE =
+  `${FIRST_WRITE} ` +
   "local owner = redis.call('GET', KEYS[1]) if owner and owner ~= ARGV[1] then return 0 end " +
   "redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) return 1";
 const LEAVE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0";
@@ -80,20 +82,21 @@ export function createErasures(runner: ScriptRunner, moderation: Pick<Moderation
       };
       const planned: PlannedErasure = { secret: randomBytes(32).toString('base64url'), triedAt: 0, report };
       return runner.guard(async (client) => {
-        await client.hsetnx(erasures, user, JSON.stringify(planned));
+        await writeIfFull(client, 'HSETNX', erasures, user, JSON.stringify(planned));
         const known = readPlanned(await client.hget(erasures, user));
-        if (known === null) await client.hset(erasures, user, JSON.stringify(planned));
+        if (known === null) await writeIfFull(client, 'HSET', erasures, user, JSON.stringify(planned));
         return known ?? planned;
       });
     },
 
     saveErasure: async (user, planned) =>
-      mapped(await runner.guard((client) => client.hset(erasures, user, JSON.stringify(planned))), () => null),
+      mapped(await runner.write('HSET', erasures, user, JSON.stringify(planned)), () => null),
 
     finishErasure: async (user, report) =>
       mapped(
         await runner.guard(async (client) => {
-          await client.set(erased(userHash(user)), JSON.stringify(report), 'PX', LIMITS.erasureReportMs);
+          const kept = ['PX', LIMITS.erasureReportMs];
+          await writeIfFull(client, 'SET', erased(userHash(user)), JSON.stringify(report), ...kept);
           await client.hdel(erasures, user);
         }),
         () => null,

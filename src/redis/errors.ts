@@ -12,7 +12,7 @@ const NOTHING_CHANGED = 'nothing was changed';
 export function redisFailure(trouble: RedisTrouble): Failure {
   switch (trouble.state) {
     case 'full':
-      return failure('redis_full', `Redis is out of memory and accepts no writes; ${NOTHING_CHANGED}.`, {
+      return failure('redis_full', `Redis is out of memory; ${NOTHING_CHANGED}.`, {
         retryAfterMs: 5_000,
       });
     case 'replica':

@@ -5,6 +5,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import type { Durability } from '../domain/health.ts';
+import { writeIfFull } from './full.ts';
 import { isRefused } from './states.ts';
 
 export interface ServerFacts {
@@ -116,7 +117,7 @@ export async function keyIdentity(server: Redis, key: string): Promise<string> {
     // Loaded first: the other nodes may read the key at once.
     const own = randomBytes(20).toString('hex');
     await server.script('LOAD', tokenScript(own));
-    await server.set(key, own);
+    await writeIfFull(server, 'SET', key, own);
   }
   throw new Error(`other nodes replace ${key} all the time`);
 }

@@ -6,6 +6,7 @@
  */
 import { LIMITS } from '../limits.ts';
 import type { RedisClient } from './client.ts';
+import { writeIfFull } from './full.ts';
 import type { Keys } from './keys.ts';
 import { RELAY_KEPT_MS } from './relay-mode.ts';
 
@@ -17,11 +18,11 @@ export const isNewer = (format: Buffer | string | null | undefined): boolean => 
 
 /** Refreshes the key of the older format for a node that does not know about it. */
 export async function keepOlderFormat(client: RedisClient, keys: Keys): Promise<void> {
-  await client.set(keys.format(LIMITS.showFormat - 1), '1', 'PX', RELAY_KEPT_MS);
+  await writeIfFull(client, 'SET', keys.format(LIMITS.showFormat - 1), '1', 'PX', RELAY_KEPT_MS);
 }
 
 /** Makes this process one of those that live. Returns whether another needs the older format. */
 export async function refreshFormats(client: RedisClient, keys: Keys): Promise<boolean> {
-  await client.set(keys.format(LIMITS.showFormat), '1', 'PX', RELAY_KEPT_MS);
+  await writeIfFull(client, 'SET', keys.format(LIMITS.showFormat), '1', 'PX', RELAY_KEPT_MS);
   return (await client.get(keys.format(LIMITS.showFormat - 1))) !== null;
 }

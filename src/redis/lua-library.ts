@@ -68,15 +68,9 @@ function limitsTable(texts: readonly string[], limits: Readonly<Record<string, u
 
 const chunk = (text: string): string => `(function()\n${text}\nend)()`;
 
-/** Without one of these flags a full Redis refuses the call. `allow-oom`: the call frees memory. */
-const FLAGS = ['no-writes', 'allow-oom'];
-const flagsOf = (text: string): string => {
-  const options = headerOf(text, 'options');
-  return FLAGS.filter((flag) => options.includes(flag))
-    .map((flag) => `'${flag}'`)
-    .join();
-};
 const onlyReads = (text: string): boolean => headerOf(text, 'options').includes('no-writes');
+/** Without this flag Redis refuses the call when it is out of memory (full.ts) or read-only. */
+const flagsOf = (text: string): string => (onlyReads(text) ? "'no-writes'" : '');
 
 const registration = (script: string, text: string): string => `redis.register_function({
 function_name = '${NAME_MARK}_${script}', flags = { ${flagsOf(text)} },

@@ -1,6 +1,7 @@
 /** Chooses how scripts run and publish on this Redis, by trying what the engine needs. */
 import type { RedisTrouble } from '../domain/health.ts';
 import type { RedisClient } from './client.ts';
+import { isFull } from './full.ts';
 import type { Keys } from './keys.ts';
 import { isStateful, missingWords, neededCommands, refusalOf } from './permissions.ts';
 import { pack } from './records.ts';
@@ -122,6 +123,10 @@ class Missing {
   }
 }
 
+function unlessFull(error: unknown): void {
+  if (!isFull(error)) throw error;
+}
+
 /** Resolves if the scripts run in these modes and, for a new relay, if their messages arrive. */
 async function tryModes(context: ModesContext, modes: ScriptModes): Promise<void> {
   const { client, relay, keys, keyPrefix, user } = context;
@@ -130,7 +135,8 @@ async function tryModes(context: ModesContext, modes: ScriptModes): Promise<void
   const isNewRelay = !relay.isListening(modes.publish);
   const listen = (): Promise<unknown> => missing.attempt(relay.listen(modes.publish));
   if (isNewRelay) await listen();
-  await missing.attempt(loadScripts(client, modes));
+  // A full server refuses to load functions, and runs `check` without them.
+  await missing.attempt(loadScripts(client, modes).catch(unlessFull));
   const arrival = relay.arrival(nonce, ARRIVAL_MS_MAX);
   const { all, of } = keys.show(relay.show);
   const [publish, subscribe] = modes.publish === 'sharded' ? ['SPUBLISH', 'SSUBSCRIBE'] : ['PUBLISH', 'SUBSCRIBE'];
@@ -143,7 +149,11 @@ async function tryModes(context: ModesContext, modes: ScriptModes): Promise<void
   let suspects = commands;
   let refusal: unknown = null;
   try {
-    const reply = await scripts.run('check', all, '', pack([commands, nonce]));
+    const check = [all, '', pack([commands, nonce])] as const;
+    const reply = await scripts.run('check', ...check).catch((error: unknown) => {
+      unlessFull(error);
+      return scripts.runIfFull('check', ...check);
+    });
     suspects = (reply[1] as number[]).map((position) => commands[position - 1] as string[]);
   } catch (error) {
     // Then each command is tried.

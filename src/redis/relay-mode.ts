@@ -5,6 +5,7 @@
  */
 import type { RedisCapabilities } from '../domain/health.ts';
 import type { RedisClient } from './client.ts';
+import { writeIfFull } from './full.ts';
 import { otherRelay, TroubleError } from './states.ts';
 
 export type PublishMode = RedisCapabilities['publish'];
@@ -20,7 +21,7 @@ export async function relayModeOfOthers(client: RedisClient, key: string): Promi
 
 /** Makes this node one of those that live. Throws if others use another mode. */
 export async function refreshRelayMode(client: RedisClient, key: string, own: PublishMode): Promise<void> {
-  if ((await client.set(key, own, 'PX', RELAY_KEPT_MS, 'NX')) === 'OK') return;
+  if ((await writeIfFull(client, 'SET', key, own, 'PX', RELAY_KEPT_MS, 'NX')) === 'OK') return;
   const others = await relayModeOfOthers(client, key);
   if (others !== null && others !== own) throw new TroubleError(otherRelay(others, own));
   await client.pexpire(key, RELAY_KEPT_MS);

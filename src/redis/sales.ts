@@ -27,8 +27,7 @@ const withoutHolds = (books: SaleBooks): SaleBooks => ({
 
 export function createSales(runner: ScriptRunner): Sales {
   /** Adds the show to the index of shows with something due; the jobs remove it again. */
-  const markLive = (showId: string): Promise<Result<unknown>> =>
-    runner.guard((client) => client.sadd(runner.keys.live, showId));
+  const markLive = (showId: string): Promise<Result<unknown>> => runner.write('SADD', runner.keys.live, showId);
 
   async function runCommand(
     name: ScriptName,

@@ -8,6 +8,7 @@ import type { RedisClient } from './client.ts';
 import type { RedisConnection } from './connection.ts';
 import { redisFailure } from './errors.ts';
 import { isNewer, keepOlderFormat } from './formats.ts';
+import { isFreeing, isFull, writeIfFull } from './full.ts';
 import type { Keys, ShowKeys } from './keys.ts';
 import { pack } from './records.ts';
 import { registerScripts, type ScriptName, type ScriptReply, type Scripts } from './scripts.ts';
@@ -85,7 +86,7 @@ export class ScriptRunner {
         if (!runId) return this.#unavailable();
         const sentAt = performance.now();
         const server = this.connection.keepsFormat ? `~${runId}` : runId;
-        const [status, ...rest] = await this.#scripts.run(name, keys, server, pack(args), ...more);
+        const [status, ...rest] = await this.#call(name, keys, server, args, ...more);
         this.#options.onScript?.(name, performance.now() - sentAt);
         const word = textOf(status);
         if (word === 'ok+') this.#countHolds(rest.pop());
@@ -94,7 +95,7 @@ export class ScriptRunner {
           return fail('overloaded', 'The show is being exported; try again.', { retryAfterMs: FROZEN_RETRY_MS });
         if (word === 'format_newer') return this.newer(showId);
         if (word === 'outdated') {
-          const [, migrated] = await this.#scripts.run('migrate', keys, runId, pack([]));
+          const [, migrated] = await this.#call('migrate', keys, runId, []);
           if (textOf(migrated) === 'later') {
             this.connection.keepsFormat = true;
             await keepOlderFormat(this.client, this.keys);
@@ -104,7 +105,7 @@ export class ScriptRunner {
         if (word !== 'fenced') return fail(isErrorCode(word) ? word : 'internal');
         // Another server may have taken over meanwhile, or the slot moved.
         if ((await this.connection.confirmRunId(anyKey)) !== runId) continue;
-        const fenced = await this.#scripts.run('fence', keys, runId, pack([newEpoch()]));
+        const fenced = await this.#call('fence', keys, runId, [newEpoch()]);
         if (textOf(fenced[1]) === '+') this.onFenced?.(showId);
       }
       return fail('redis_unavailable', 'Another Redis server is taking over; repeat with the same key.', {
@@ -113,6 +114,22 @@ export class ScriptRunner {
     } catch (error) {
       return this.#coded(error, name, showId);
     }
+  }
+
+  async #call(name: ScriptName, keys: readonly string[], server: string, args: unknown, ...more: Buffer[]) {
+    const values = [server, pack(args), ...more];
+    try {
+      return await this.#scripts.run(name, keys, ...values);
+    } catch (error) {
+      if (!isFull(error) || !isFreeing(name, args)) throw error;
+      this.connection.report(error);
+      return this.#scripts.runIfFull(name, keys, ...values);
+    }
+  }
+
+  /** Runs a write command on one key, also if Redis is full (full.ts). */
+  write(command: string, key: string, ...args: Array<string | number | Buffer>): Promise<Result<unknown>> {
+    return this.guard((client) => writeIfFull(client, command, key, ...args));
   }
 
   get onOrder(): ScriptRunnerOptions['onOrder'] {

@@ -11,6 +11,7 @@ import { Cluster, type Redis } from 'ioredis';
 import type { RedisCapabilities } from '../domain/health.ts';
 import { LIMITS } from '../limits.ts';
 import type { RedisClient } from './client.ts';
+import { FIRST_WRITE } from './full.ts';
 import { assembleLibrary, assembleScripts, type LuaFiles, withName } from './lua-library.ts';
 
 export const SCRIPT_NAMES = [
@@ -85,20 +86,31 @@ export const scriptLibrary = once((publish) => {
   return { name, source: withName(body, name), functions: functions as Record<ScriptName, string> };
 });
 
-/** The sources for EVALSHA, each with its hash. */
-export const evalScripts = once((publish) => {
-  const sources = Object.entries(assembleScripts(readLuaFiles(publish), LIMITS));
-  const hashed = sources.map(([name, source]) => {
+interface EvalScript {
+  readonly source: string;
+  readonly sha: string;
+}
+
+/** Returns the sources for EVALSHA, each with its hash. */
+function hashedScripts(publish: ScriptModes['publish'], first = ''): Record<ScriptName, EvalScript> {
+  const hashed = Object.entries(assembleScripts(readLuaFiles(publish), LIMITS)).map(([name, text]) => {
+    const source = first + text;
     return [name, { source, sha: createHash('sha1').update(source).digest('hex') }] as const;
   });
-  return Object.fromEntries(hashed) as Record<ScriptName, { source: string; sha: string }>;
-});
+  return Object.fromEntries(hashed) as Record<ScriptName, EvalScript>;
+}
+
+export const evalScripts = once((publish) => hashedScripts(publish));
+/** The same, accepted by a full Redis. */
+const fullScripts = once((publish) => hashedScripts(publish, `${FIRST_WRITE}\n`));
 
 export type ScriptReply = Array<Buffer | number | ScriptReply>;
 
 export interface Scripts {
   /** Runs a script on the keys of one show; replies come as Buffers. */
   run(name: ScriptName, keys: readonly string[], ...values: Array<string | Buffer>): Promise<ScriptReply>;
+  /** As `run`, with a script that a full Redis accepts, in either mode (full.ts). */
+  runIfFull(name: ScriptName, keys: readonly string[], ...values: Array<string | Buffer>): Promise<ScriptReply>;
 }
 
 /** Both are read at each call: they may differ after a reconnect. */
@@ -112,12 +124,16 @@ export function registerScripts(client: () => RedisClient, modes: () => ScriptMo
     return loading;
   }
 
+  const caller =
+    (keys: readonly string[], values: ReadonlyArray<string | Buffer>) =>
+    (command: string, script: string): Promise<ScriptReply> =>
+      client().callBuffer(command, script, keys.length, ...keys, ...values) as Promise<ScriptReply>;
+
   return {
     async run(name, keys, ...values) {
       const now = modes();
       const isEval = now.scripts === 'eval';
-      const call = (command: string, script: string): Promise<ScriptReply> =>
-        client().callBuffer(command, script, keys.length, ...keys, ...values) as Promise<ScriptReply>;
+      const call = caller(keys, values);
       const found = (): Promise<ScriptReply> =>
         isEval
           ? call('evalsha', evalScripts(now.publish)[name].sha)
@@ -134,6 +150,17 @@ export function registerScripts(client: () => RedisClient, modes: () => ScriptMo
         // This user may not run SCRIPT LOAD, or the slot of the show has just moved.
         if (!isEval || !isMissing(error)) throw error;
         return call('eval', evalScripts(now.publish)[name].source);
+      }
+    },
+
+    async runIfFull(name, keys, ...values) {
+      const { source, sha } = fullScripts(modes().publish)[name];
+      const call = caller(keys, values);
+      try {
+        return await call('evalsha', sha);
+      } catch (error) {
+        if (!isMissing(error)) throw error;
+        return call('eval', source);
       }
     },
   };

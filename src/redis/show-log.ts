@@ -128,7 +128,9 @@ export function createShowLog(runner: ScriptRunner): ShowLog {
       if (!Number.isInteger(after) || after < 0) return ok(null);
       const { show, log } = runner.keysOf(showId);
       const read = await runner.guard(async (client) => {
-        const reading = client.multi().hmget(show, 'epoch', 'offset', 'format').xrangeBuffer(log, `(${after}-0`, '+');
+        // A full Redis refuses MULTI, also of reads.
+        const reading = client.pipeline().hmget(show, 'epoch', 'offset', 'format');
+        reading.xrangeBuffer(log, `(${after}-0`, '+');
         const values = ((await reading.exec()) ?? []).map(([error, value]) => {
           if (error) throw error;
           return value;
@@ -141,7 +143,8 @@ export function createShowLog(runner: ScriptRunner): ShowLog {
       const last = Number(offset ?? 0);
       if (current !== epoch || after > last) return ok(null);
       const decoded = runner.decoded(log, ok(entries), () =>
-        entries.map(([, fields]) => decodeEvents(fields[1] as Buffer)[0] as ShowEvent),
+        // Without those that were added between the two reads.
+        entries.slice(0, last - after).map(([, fields]) => decodeEvents(fields[1] as Buffer)[0] as ShowEvent),
       );
       // An event that cannot be read is a gap.
       if (!decoded.ok) return ok(null);

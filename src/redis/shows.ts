@@ -85,7 +85,7 @@ export function createShows(runner: ScriptRunner): ShowStore & ProductStore {
 
   /** Makes a job compute again when the show is archived. Without it that happens hourly. */
   const lookAtRetention = (showId: string): Promise<Result<unknown>> =>
-    runner.guard((client) => client.zadd(runner.keys.retention, now(), showId));
+    runner.write('ZADD', runner.keys.retention, now(), showId);
 
   /** Puts a public show into the list, or takes it out. Fails if that fails: the caller repeats. */
   async function indexed(changed: Result<ShowView>, isForced = false): Promise<Result<ShowView>> {

@@ -94,7 +94,7 @@ const ROWS: readonly Row[] = [
   row(
     'full',
     /(^|[\s:-])OOM\b/,
-    'Redis is out of memory and accepts no writes',
+    () => 'Redis is out of memory (OOM): it accepts only what frees memory.',
     'Raise maxmemory, archive or delete ended shows (POST …/archive, DELETE), or delete other data in this Redis.',
   ),
   row(

@@ -48,16 +48,17 @@ export class RedisStatus {
     });
   }
 
-  /** The server was identified and allows everything. */
-  accept(capabilities: RedisCapabilities): void {
-    const wasRefused = this.#refusal !== null;
+  /** The server was identified and allows everything, or only what a full one accepts. */
+  accept(capabilities: RedisCapabilities, full: RedisTrouble | null = null): void {
     const wasReady = this.#wasReady;
-    this.#wasReady = true;
+    const isBack = full === null && (this.#refusal !== null || !wasReady);
+    this.#wasReady ||= full === null;
     this.#change(() => {
       this.#refusal = null;
       this.#limits.clear();
+      if (full !== null) this.#limits.set('calls', full);
     });
-    if (wasRefused) this.#logger?.info(capabilities, wasReady ? 'Redis is back' : 'Redis is ready');
+    if (isBack) this.#logger?.info(capabilities, wasReady ? 'Redis is back' : 'Redis is ready');
   }
 
   /** The connection was closed on purpose: logs and notifies no more. */

@@ -12,6 +12,7 @@ import { createArchiveStore } from './archive-store.ts';
 import { createCommandGuard } from './command-guard.ts';
 import { FIRST_REPLY_MS_MAX, RedisConnection } from './connection.ts';
 import { createErasures } from './erasures.ts';
+import { isFull, writeIfFull } from './full.ts';
 import { createKeys } from './keys.ts';
 import { createLedgerAuditor } from './ledger-auditor.ts';
 import { createMemoryReader } from './memory.ts';
@@ -66,14 +67,14 @@ function createScheduler(runner: ScriptRunner, recover: Recover): Scheduler {
    */
   async function rest(showId: string, dueAt: number | null): Promise<Result<unknown>> {
     const removed = await runner.guard(async (client) => {
-      if (dueAt !== null) await client.zadd(resting, dueAt, showId);
+      if (dueAt !== null) await writeIfFull(client, 'ZADD', resting, dueAt, showId);
       await client.srem(live, showId);
     });
     if (!removed.ok) return removed;
     const again = await runner.run('tick', showId, { mayRest: true });
     if (!again.ok) return again;
     const hasChanged = again.value[2] === 1 || momentOf(again.value[0]) !== dueAt;
-    return hasChanged ? runner.guard((client) => client.sadd(live, showId)) : again;
+    return hasChanged ? runner.write('SADD', live, showId) : again;
   }
 
   return {
@@ -94,7 +95,7 @@ function createScheduler(runner: ScriptRunner, recover: Recover): Scheduler {
       runner.guard(async (client) => {
         const until = String(Math.floor(runner.connection.clock.now() + LIMITS.restAheadMs / 2));
         const woken = await client.zrange(resting, '-inf', until, 'BYSCORE', 'LIMIT', 0, LIMITS.pageItemsMax);
-        if (woken.length > 0) await client.sadd(live, ...woken);
+        if (woken.length > 0) await writeIfFull(client, 'SADD', live, ...woken);
         if (woken.length > 0) await client.zrem(resting, ...woken);
         return (await client.smembers(live)).filter((id) => runner.isShowId(live, id));
       }),
@@ -119,7 +120,7 @@ function createHealth(runner: ScriptRunner): Health {
     durability: () => connection.durability,
     runId: () => connection.runId(),
     noteRefusal(error) {
-      if (isRefused(error)) connection.report(error);
+      if (isRefused(error) || isFull(error)) connection.report(error);
     },
     async ping() {
       const sent = performance.now();

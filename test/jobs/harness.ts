@@ -16,12 +16,13 @@ type Change = (store: ConnectedStore) => ConnectedStore;
 /** The sweep finds no show: only planned jobs open and close sales. */
 export const withoutSweep: Change = (real) => ({ ...real, liveShows: async () => ok([]) });
 
-export async function setUp(t: Test, change: Change = (store) => store) {
+export async function setUp(t: Test, change: Change = (store) => store, retention?: () => Promise<void>) {
   const redis = await startRedis({ appendfsync: 'always' });
   const keyPrefix = `t-${randomUUID().slice(0, 8)}:`;
   const store = await connectStore({ redis: redis.target, keyPrefix, logger });
   const connect = () => connectJobs(redis.target, false);
-  const jobs = createJobs({ store: change(store), connect, keyPrefix, logger });
+  const ends = retention === undefined ? {} : { retention };
+  const jobs = createJobs({ store: change(store), connect, keyPrefix, logger, ...ends });
   const queue = new Queue('clock', { connection: { path: redis.socketPath }, prefix: `${keyPrefix}{jobs}` });
   queue.on('error', () => {});
   t.teardown(async () => {

@@ -9,14 +9,13 @@
 -- 'replace', token}: the archive was written again | {op = 'condemn', unlessArchived}: `deleting`,
 -- and whether it has an archive | {op = 'delete', idleMs}: also what is left of an import that
 -- wrote nothing for so long.
--- Deleting needs no readable record. A full Redis is freed by these calls (`allow-oom`); without
--- functions it refuses only a first write that needs memory, so each step begins with another one.
+-- Deleting needs no readable record.
 -- ARGV[3] of 'finish' and 'replace': packed summary.
 -- Returns {'ok', '+', ...}, or {'ok', why not, ...}: 'archived' and perhaps the summary, 'state'
 -- and the state, 'busy', 'recovering', 'sales', 'due', 'format' or 'stale'.
 -- Publishes, without an event, that nodes must load the show again: they find it closed.
 -- @include show access limits
--- @options no-show allow-oom
+-- @options no-show
 local call, int, find, unpack_record = redis.call, Show.int, string.find, cmsgpack.unpack
 local K = Show.keys
 local apply = {}
