@@ -33,7 +33,7 @@ const GENERATIONS = [
 const SLICE = 100;
 /** Entries that one call appends. A batch of chat has up to 28 KB. */
 const APPENDED_MAX = 20;
-/** Appends entries to a stream, all or none. ARGV: for each the number of its values, then these. */
+/** Appends entries to a stream, all or none. ARGV: for each the number of its values, and these. */
 const APPEND =
   "local i = 1 while i < #ARGV do local last = i + ARGV[i] redis.call('XADD', KEYS[1], unpack(ARGV, i + 1, last)) " +
   'i = last + 1 end';
@@ -200,7 +200,7 @@ class ShowErasure {
     throw new StampedeError(BUSY.error);
   }
 
-  /** Returns the size of the copy so far. A full Redis takes a small one: it replaces the stream. */
+  /** Returns the size of the copy so far. A full Redis takes a small one: the stream goes. */
   private async append(key: string, entries: ReadonlyArray<readonly Buffer[]>, before: number): Promise<number> {
     const values = entries.flatMap((entry) => [String(entry.length), ...entry]);
     const bytes = entries.flat().reduce((sum, { length }) => sum + length, before);

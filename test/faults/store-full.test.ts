@@ -1,4 +1,4 @@
-/** A Redis that is full takes what frees memory; a replica takes nothing. Service resumes by itself. */
+/** A full Redis takes what frees memory, a replica nothing. Service resumes by itself. */
 import { createErasures } from '../../src/archive/index.ts';
 import { LIMITS } from '../../src/limits.ts';
 import type { ReservationView, Result } from '../../src/protocol/index.ts';
