@@ -1,6 +1,6 @@
 /** `npm pack` makes three packages. Each is installed into an empty folder and used. */
 // slow: installs packages from the npm registry
-import { spawn, spawnSync } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -23,21 +23,25 @@ interface Ran {
   readonly stderr: string;
 }
 
-function run(cwd: string, command: string, ...args: string[]): Ran {
-  const options = { cwd, encoding: 'utf8', env: { PATH, HOME }, timeout: 100_000 } as const;
-  const { status: code, stdout, stderr } = spawnSync(command, args, options);
-  return { code, stdout, stderr };
+function run(cwd: string, command: string, ...args: string[]): Promise<Ran> {
+  const options = { cwd, encoding: 'utf8', env: { PATH, HOME }, timeout: 100_000, maxBuffer: 2 ** 24 } as const;
+  return new Promise((done) => {
+    execFile(command, args, options, (error, stdout, stderr) => {
+      const code = error === null ? 0 : typeof error.code === 'number' ? error.code : null;
+      done({ code, stdout, stderr });
+    });
+  });
 }
 
 /** Packs a copy of the repository, because packing replaces dist/, which other tests run from. */
-function pack(): Record<'engine' | 'client' | 'bench', string> {
+async function pack(): Promise<Record<'engine' | 'client' | 'bench', string>> {
   const copy = join(home, 'repository');
   const out = join(home, 'tarballs');
   mkdirSync(out);
   for (const part of 'package.json README.md LICENSE tsconfig.json tsconfig.build.json scripts src bench'.split(' '))
     cpSync(join(ROOT, part), join(copy, part), { recursive: true, filter: (path) => !path.includes('bench/results') });
   symlinkSync(join(ROOT, 'node_modules'), join(copy, 'node_modules'));
-  const packed = run(copy, 'npm', 'pack', '--pack-destination', out);
+  const packed = await run(copy, 'npm', 'pack', '--pack-destination', out);
   if (packed.code !== 0) throw new Error(packed.stderr);
   const names = readdirSync(out).sort();
   t.match(names, [/^stampede-\d.*\.tgz$/, /^stampede-bench-.*\.tgz$/, /^stampede-client-.*\.tgz$/]);
@@ -46,39 +50,53 @@ function pack(): Record<'engine' | 'client' | 'bench', string> {
 }
 
 /** Installs into `folder`, which is made unless it exists. */
-function install(t: Test, folder: string, ...packages: string[]): string {
+async function install(t: Test, folder: string, ...packages: string[]): Promise<string> {
   const path = join(home, folder);
   mkdirSync(path, { recursive: true });
   if (!readdirSync(path).includes('package.json')) writeFileSync(join(path, 'package.json'), '{"type":"module"}');
-  const { code, stderr } = run(path, 'npm', 'install', '--prefer-offline', '--no-audit', '--no-fund', ...packages);
+  const { code, stderr } = await run(
+    path,
+    'npm',
+    'install',
+    '--prefer-offline',
+    '--no-audit',
+    '--no-fund',
+    ...packages,
+  );
   t.equal(code, 0, stderr);
   return path;
 }
 
-const contents = (tarball: string): string[] => run(home, 'tar', '-tf', tarball).stdout.trim().split('\n');
+const contents = async (tarball: string): Promise<string[]> =>
+  (await run(home, 'tar', '-tf', tarball)).stdout.trim().split('\n');
 const librariesIn = (folder: string): string[] => readdirSync(join(home, folder, 'node_modules'));
 
-const tarballs = pack();
+const tarballs = await pack();
 
 t.test('each package has a README and a license, no tests and no source maps', async (t) => {
   for (const tarball of Object.values(tarballs)) {
-    const files = contents(tarball);
+    const files = await contents(tarball);
     t.ok(files.includes('package/README.md') && files.includes('package/LICENSE'), tarball);
     const unwanted = files.filter((file) => /\/test\/|\.map$|\.test\.|\/results\/|\.png$/.test(file));
     t.same(unwanted, [], tarball);
   }
   t.same(
-    contents(tarballs.engine).filter((file) => file.startsWith('package/dist/bench')),
+    (await contents(tarballs.engine)).filter((file) => file.startsWith('package/dist/bench')),
     [],
   );
 });
 
 t.test('the engine serves, the SDK connects to it, and the load tester loads it', async (t) => {
-  const engine = install(t, 'engine', tarballs.engine);
+  const forApp = ['react', 'react-dom', '@types/react', '@types/react-dom', VITE];
+  const [engine = '', sdk = '', app = ''] = await Promise.all([
+    install(t, 'engine', tarballs.engine),
+    install(t, 'sdk', tarballs.client),
+    install(t, 'app', tarballs.client, ...forApp),
+  ]);
   for (const library of ['autocannon', 'd3-scale', 'hdr-histogram-js', 'log-update', 'tap'])
     t.notOk(librariesIn('engine').includes(library), `the engine does not install ${library}`);
   const program = join(engine, 'node_modules/.bin/stampede');
-  t.match(run(engine, program, 'bench', 'chat'), { code: 1, stderr: /npm install @stampede\/bench/ });
+  t.match(await run(engine, program, 'bench', 'chat'), { code: 1, stderr: /npm install @stampede\/bench/ });
 
   const child = spawn(program, ['serve', '--gateway-port', '0', '--control-port', '0'], {
     cwd: engine,
@@ -112,7 +130,7 @@ t.test('the engine serves, the SDK connects to it, and the load tester loads it'
   await post('/v1/shows/friday/start', {});
   const { token } = await post('/v1/shows/friday/tokens', { user: 'u-1', name: 'Ada', role: 'buyer' });
 
-  const sdk = install(t, 'sdk', tarballs.client);
+  const withBench = install(t, 'engine', tarballs.bench);
   t.same(
     librariesIn('sdk').filter((name) => !name.startsWith('.')),
     ['@stampede'],
@@ -126,7 +144,7 @@ t.test('the engine serves, the SDK connects to it, and the load tester loads it'
      const client = connect({ url, show: 'friday', token, WebSocket });
      client.on('welcome', () => { console.log('connected'); client.close(); });`,
   );
-  t.match(run(sdk, process.execPath, 'use.mjs', gateway, token), { code: 0, stdout: /connected/ });
+  t.match(await run(sdk, process.execPath, 'use.mjs', gateway, token), { code: 0, stdout: /connected/ });
   writeFileSync(
     join(sdk, 'use.ts'),
     `import { connect, type StampedeClient } from '@stampede/client';
@@ -134,7 +152,7 @@ t.test('the engine serves, the SDK connects to it, and the load tester loads it'
      client.on('chat', ({ messages }) => messages.map(({ text }) => text.length));`,
   );
   const flags = ['--noEmit', '--strict', '--module', 'nodenext', '--target', 'es2023', '--types', '', 'use.ts'];
-  const compiled = run(sdk, join(ROOT, 'node_modules/.bin/tsc'), ...flags);
+  const compiled = await run(sdk, join(ROOT, 'node_modules/.bin/tsc'), ...flags);
   t.equal(compiled.code, 0, `the types of the SDK are complete\n${compiled.stdout}`);
 
   await post('/v1/shows/friday/products/tee', { brand: 'b', title: 'Tee', skus: [{ sku: 'TEE' }] }, 'PUT');
@@ -143,11 +161,10 @@ t.test('the engine serves, the SDK connects to it, and the load tester loads it'
     skus: [{ sku: 'TEE', product: 'tee', price: 1990, quantity: 5 }],
   });
   await t.test('an app made with Vite and React compiles, and buys in a browser', async (t) => {
-    const app = install(t, 'app', tarballs.client, 'react', 'react-dom', '@types/react', '@types/react-dom', VITE);
     writeApp(app);
-    const compiled = run(app, join(ROOT, 'node_modules/.bin/tsc'), '-p', '.');
+    const compiled = await run(app, join(ROOT, 'node_modules/.bin/tsc'), '-p', '.');
     t.equal(compiled.code, 0, `its types are complete\n${compiled.stdout}`);
-    const built = run(app, join(app, 'node_modules/.bin/vite'), 'build');
+    const built = await run(app, join(app, 'node_modules/.bin/vite'), 'build');
     t.equal(built.code, 0, built.stderr);
     await t.test('in Chromium', { skip }, async (t) => {
       const url = await serveFolder(t, join(app, 'dist'));
@@ -170,10 +187,10 @@ t.test('the engine serves, the SDK connects to it, and the load tester loads it'
     });
   });
 
-  install(t, 'engine', tarballs.bench);
-  t.match(run(engine, program, 'bench', '--help'), { code: 0, stdout: /reserve-sockets/ });
+  await withBench;
+  t.match(await run(engine, program, 'bench', '--help'), { code: 0, stdout: /reserve-sockets/ });
   const load = 'bench chat --viewers 5 --rate 5 --seconds 2 --out out'.split(' ');
-  const loaded = run(engine, program, ...load);
+  const loaded = await run(engine, program, ...load);
   t.ok([0, 1, 3].includes(loaded.code ?? -1), `exit code ${loaded.code}\n${loaded.stderr}`);
   t.match(readdirSync(join(engine, 'out')).join(' '), /\.json\b/, 'it writes its result');
 });
