@@ -30,6 +30,7 @@ import { sales } from './sales/routes.ts';
 import { shows } from './shows/routes.ts';
 import { users } from './users/routes.ts';
 import { verification } from './verification/routes.ts';
+import { registerWireDocs } from './wire/routes.ts';
 
 /** A new resource is one folder and one entry here. The API docs keep this order. */
 const RESOURCES: readonly Resource[] = [
@@ -80,6 +81,7 @@ export async function createControl(deps: ControlDeps): Promise<FastifyInstance>
     options.version,
     all.flatMap(({ tags }) => tags),
   );
+  registerWireDocs(app, options);
   health.register(app, deps);
   if (options.web) {
     const { store } = deps;

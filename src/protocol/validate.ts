@@ -1,143 +1,149 @@
 /** Parses an unknown value into a client message or a failure that names the field. */
-import { type Failure, fail, ok, type Result } from './codes.ts';
+import { fail, ok, type Result } from './codes.ts';
 import { LIMITS } from './limits.ts';
 import type { ClientMessage, ClientMessageType, Item } from './messages.ts';
+import {
+  bad,
+  type Field,
+  type Fields,
+  finite,
+  integer,
+  isObject,
+  listOf,
+  matching,
+  mistakeIn,
+  named,
+  oneOf,
+  optional,
+  type Schema,
+  schemaOf,
+  text,
+  type Wrong,
+} from './schemas.ts';
 import { cleanText } from './text.ts';
 
-type Fields = Record<string, unknown>;
-type Parser = (fields: Fields, id: RequestId) => Result<ClientMessage>;
 export type RequestId = string | number;
 
-const isFields = (value: unknown): value is Fields =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
 const isRequestId = (value: unknown): value is RequestId =>
-  typeof value === 'string'
-    ? value.length > 0 && value.length <= LIMITS.requestIdCharsMax
-    : Number.isSafeInteger(value);
-const isText = (value: unknown, charsMax: number): value is string =>
-  typeof value === 'string' && value.length > 0 && value.length <= charsMax;
-const isCount = (value: unknown, min: number, max: number): value is number =>
-  Number.isSafeInteger(value) && (value as number) >= min && (value as number) <= max;
+  typeof value === 'string' ? value !== '' && value.length <= LIMITS.requestIdCharsMax : Number.isSafeInteger(value);
 
-const wrong = (field: string, message: string): { readonly ok: false; readonly error: Failure } =>
-  fail('invalid_message', message, { details: { field } });
-const bad = (field: string, rule: string) => wrong(field, `Field "${field}" must be ${rule}.`);
+const requestId: Field<RequestId> = {
+  schema: {
+    oneOf: [text(LIMITS.requestIdCharsMax).schema, integer(Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER).schema],
+  },
+  check: (value, at) =>
+    isRequestId(value) ? null : bad(at, `a string of 1 to ${LIMITS.requestIdCharsMax} characters or an integer`),
+};
 
 /** Returns the request id for the reply, also if the rest of the message is wrong. */
 export function requestIdOf(value: unknown): RequestId | undefined {
-  if (!isFields(value)) return undefined;
+  if (!isObject(value)) return undefined;
   const id = value['id'];
   return isRequestId(id) ? id : undefined;
 }
 
-const ID_RULE = `a string of 1 to ${LIMITS.idCharsMax} characters`;
-const KEY_RULE = `a string of 1 to ${LIMITS.keyCharsMax} characters`;
-const QTY_RULE = `an integer from 1 to ${LIMITS.perBuyerUnitsMax}`;
-
-const parseChat: Parser = ({ text }, id) => {
-  const max = LIMITS.chatTextCharsMax;
-  if (typeof text !== 'string') return bad('text', `a string of 1 to ${max} characters`);
-  // A person reads these two.
-  if (text.length > max) return wrong('text', `A message has at most ${max} characters; this one has ${text.length}.`);
-  const clean = cleanText(text);
-  return clean.length === 0 ? wrong('text', 'The message is empty.') : ok({ t: 'chat', id, text: clean });
+/** A person reads what is wrong. */
+const chatText: Field<string> = {
+  schema: text(LIMITS.chatTextCharsMax).schema,
+  check(value, at) {
+    const max = LIMITS.chatTextCharsMax;
+    if (typeof value !== 'string') return bad(at, `a string of 1 to ${max} characters`);
+    if (value.length <= max) return null;
+    return { field: at, wrong: `A message has at most ${max} characters; this one has ${value.length}.` };
+  },
 };
+const EMPTY_CHAT: Wrong = { field: 'text', wrong: 'The message is empty.' };
 
-const parseReact = ({ n }: Fields, id: RequestId | undefined): Result<ClientMessage> => {
-  if (n !== undefined && !isCount(n, 1, LIMITS.heartsPerMessageMax))
-    return bad('n', `an integer from 1 to ${LIMITS.heartsPerMessageMax}`);
-  return ok({ t: 'react', ...(id === undefined ? {} : { id }), n: n === undefined ? 1 : (n as number) });
-};
+const id = text(LIMITS.idCharsMax);
+const key = text(LIMITS.keyCharsMax);
+const qty = integer(1, LIMITS.perBuyerUnitsMax);
+const hearts = integer(1, LIMITS.heartsPerMessageMax);
+const position = integer(0, Number.MAX_SAFE_INTEGER, 'an integer, 0 or more');
+const cursor = matching(/^[sp]\//, LIMITS.idCharsMax + 2, '"more" of a snapshot or of a page');
+/** Only the length of a message bounds it. */
+const token = text(LIMITS.frameInBytesMax, 'a JSON Web Token');
 
-function parseItems(lines: unknown): Result<Item[]> {
-  if (!Array.isArray(lines) || lines.length === 0 || lines.length > LIMITS.linesPerReservationMax) {
-    return bad('lines', `an array of 1 to ${LIMITS.linesPerReservationMax} items {sku, qty}`);
-  }
-  const parsed: Item[] = [];
-  for (let i = 0; i < lines.length; i += 1) {
-    const item: unknown = lines[i];
-    if (!isFields(item)) return bad(`lines[${i}]`, 'an object {sku, qty}');
-    const { sku, qty } = item;
-    if (!isText(sku, LIMITS.idCharsMax)) return bad(`lines[${i}].sku`, ID_RULE);
-    if (!isCount(qty, 1, LIMITS.perBuyerUnitsMax)) return bad(`lines[${i}].qty`, QTY_RULE);
-    parsed.push({ sku, qty });
-  }
-  return ok(parsed);
+type Message<Type extends ClientMessageType> = Extract<ClientMessage, { t: Type }>;
+
+interface Definition<Type extends ClientMessageType> {
+  readonly fields: Fields<Omit<Message<Type>, 't'>>;
+  /** Returns the known fields of a checked message. Literals cost less than a loop over fields. */
+  readonly pick: (checked: Omit<Message<Type>, 't'>) => Message<Type> | Wrong;
 }
 
-const parseReserve: Parser = ({ key, sale, lines }, id) => {
-  if (!isText(key, LIMITS.keyCharsMax)) return bad('key', KEY_RULE);
-  if (!isText(sale, LIMITS.idCharsMax)) return bad('sale', ID_RULE);
-  const parsed = parseItems(lines);
-  return parsed.ok ? ok({ t: 'reserve', id, key, sale, lines: parsed.value }) : parsed;
-};
-
-const parseRelease: Parser = ({ key, reservation }, id) => {
-  if (!isText(key, LIMITS.keyCharsMax)) return bad('key', KEY_RULE);
-  if (!isText(reservation, LIMITS.idCharsMax)) return bad('reservation', ID_RULE);
-  return ok({ t: 'release', id, key, reservation });
-};
-
-const parseWaitlist: Parser = ({ key, op, sale, sku, qty }, id) => {
-  if (!isText(key, LIMITS.keyCharsMax)) return bad('key', KEY_RULE);
-  if (op !== 'join' && op !== 'leave') return bad('op', '"join" or "leave"');
-  if (!isText(sale, LIMITS.idCharsMax)) return bad('sale', ID_RULE);
-  if (!isText(sku, LIMITS.idCharsMax)) return bad('sku', ID_RULE);
-  if (qty !== undefined && !isCount(qty, 1, LIMITS.perBuyerUnitsMax)) return bad('qty', QTY_RULE);
-  return ok({ t: 'waitlist', id, key, op, sale, sku, ...(qty === undefined ? {} : { qty: qty as number }) });
-};
-
-const parseResume: Parser = ({ epoch, offset, chat }, id) => {
-  if (!isText(epoch, LIMITS.idCharsMax)) return bad('epoch', ID_RULE);
-  if (!isCount(offset, 0, Number.MAX_SAFE_INTEGER)) return bad('offset', 'an integer, 0 or more');
-  if (chat !== undefined && !isCount(chat, 0, Number.MAX_SAFE_INTEGER)) return bad('chat', 'an integer, 0 or more');
-  return ok({ t: 'resume', id, epoch, offset, ...(chat === undefined ? {} : { chat: chat as number }) });
-};
-
-const CURSOR = /^[sp]\//;
-
-const parsePage: Parser = ({ after }, id) =>
-  isText(after, LIMITS.idCharsMax + 2) && CURSOR.test(after)
-    ? ok({ t: 'page', id, after })
-    : bad('after', '"more" of a snapshot or of a page');
-
-const parseRefresh: Parser = ({ token }, id) =>
-  typeof token === 'string' && token !== '' ? ok({ t: 'refresh', id, token }) : bad('token', 'a JSON Web Token');
-
-const parseSync: Parser = ({ at }, id) => {
-  if (typeof at !== 'number' || !Number.isFinite(at)) return bad('at', 'a finite number of milliseconds');
-  return ok({ t: 'sync', id, at });
-};
-
 /** A new type of message needs an entry here and a case in `Requests.dispatch` of the gateway. */
-const PARSERS: ReadonlyMap<string, Parser> = new Map<Exclude<ClientMessageType, 'react'>, Parser>([
-  ['chat', parseChat],
-  ['reserve', parseReserve],
-  ['release', parseRelease],
-  ['waitlist', parseWaitlist],
-  ['resume', parseResume],
-  ['page', parsePage],
-  ['refresh', parseRefresh],
-  ['sync', parseSync],
-]);
+const DEFINITIONS: { readonly [Type in ClientMessageType]: Definition<Type> } = {
+  chat: {
+    fields: { id: requestId, text: chatText },
+    pick({ id, text }) {
+      const clean = cleanText(text);
+      return clean.length === 0 ? EMPTY_CHAT : { t: 'chat', id, text: clean };
+    },
+  },
+  react: {
+    fields: { id: optional(requestId), n: optional(hearts) },
+    pick: ({ id, n = 1 }) => (id === undefined ? { t: 'react', n } : { t: 'react', id, n }),
+  },
+  reserve: {
+    fields: { id: requestId, key, sale: id, lines: listOf<Item>({ sku: id, qty }, LIMITS.linesPerReservationMax) },
+    pick: ({ id, key, sale, lines }) => {
+      const items: Item[] = [];
+      for (let i = 0; i < lines.length; i += 1) {
+        const { sku, qty } = lines[i] as Item;
+        items.push({ sku, qty });
+      }
+      return { t: 'reserve', id, key, sale, lines: items };
+    },
+  },
+  release: {
+    fields: { id: requestId, key, reservation: id },
+    pick: ({ id, key, reservation }) => ({ t: 'release', id, key, reservation }),
+  },
+  waitlist: {
+    fields: { id: requestId, key, op: oneOf('join', 'leave'), sale: id, sku: id, qty: optional(qty) },
+    pick: ({ id, key, op, sale, sku, qty }) =>
+      qty === undefined ? { t: 'waitlist', id, key, op, sale, sku } : { t: 'waitlist', id, key, op, sale, sku, qty },
+  },
+  resume: {
+    fields: { id: requestId, epoch: id, offset: position, chat: optional(position) },
+    pick: ({ id, epoch, offset, chat }) =>
+      chat === undefined ? { t: 'resume', id, epoch, offset } : { t: 'resume', id, epoch, offset, chat },
+  },
+  page: { fields: { id: requestId, after: cursor }, pick: ({ id, after }) => ({ t: 'page', id, after }) },
+  refresh: { fields: { id: requestId, token }, pick: ({ id, token }) => ({ t: 'refresh', id, token }) },
+  sync: {
+    fields: { id: requestId, at: finite('a finite number of milliseconds') },
+    pick: ({ id, at }) => ({ t: 'sync', id, at }),
+  },
+};
+
+const TYPES = Object.entries(DEFINITIONS).map(([type, { fields, pick }]) => ({
+  type: type as ClientMessageType,
+  fields: named(fields),
+  pick: pick as unknown as (checked: Record<string, unknown>) => ClientMessage | Wrong,
+}));
+const BY_TYPE: ReadonlyMap<string, (typeof TYPES)[number]> = new Map(TYPES.map((each) => [each.type, each]));
+
+/** The schema of each client message. */
+export const CLIENT_SCHEMAS = Object.fromEntries(
+  TYPES.map(({ type, fields }) => [type, schemaOf([...named({ t: { schema: { const: type } } }), ...fields])]),
+) as Readonly<Record<ClientMessageType, Schema>>;
+
+const refused = ({ field, wrong }: Wrong): Result<never> => fail('invalid_message', wrong, { details: { field } });
 
 /** Ignores unknown fields, so that newer clients work with older servers. Never throws. */
 export function parseClientMessage(value: unknown): Result<ClientMessage> {
-  if (!isFields(value))
-    return fail('invalid_message', 'A message must be an object (map) with a field "t".', { details: { field: '' } });
+  if (!isObject(value)) return refused({ field: '', wrong: 'A message must be an object (map) with a field "t".' });
   const type = value['t'];
-  if (typeof type !== 'string') return bad('t', 'a string');
-  const id = value['id'];
-  if (type === 'react') return id === undefined || isRequestId(id) ? parseReact(value, id) : badId();
-  const parser = PARSERS.get(type);
-  if (parser === undefined) {
+  if (typeof type !== 'string') return refused(bad('t', 'a string'));
+  const known = BY_TYPE.get(type);
+  if (known === undefined) {
     return fail('unknown_type', `The message type "${type.slice(0, LIMITS.idCharsMax)}" is not known.`, {
-      details: { known: ['react', ...PARSERS.keys()] },
+      details: { known: [...BY_TYPE.keys()] },
     });
   }
-  return isRequestId(id) ? parser(value, id) : badId();
-}
-
-function badId(): Result<ClientMessage> {
-  return bad('id', `a string of 1 to ${LIMITS.requestIdCharsMax} characters or an integer`);
+  const wrong = mistakeIn(value, known.fields);
+  if (wrong !== null) return refused(wrong);
+  const message = known.pick(value);
+  return 't' in message ? ok(message) : refused(message);
 }

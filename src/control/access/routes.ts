@@ -79,7 +79,7 @@ function mint(
 }
 
 /** Without a public URL, viewers reach the gateway by the host name of this request. */
-function gatewayUrlFor(
+export function gatewayUrlFor(
   { protocol, hostname }: FastifyRequest,
   { publicGatewayUrl, gatewayPort, gatewayTls }: ControlDeps['options'],
 ): string {

@@ -6,7 +6,7 @@ import type { Resource } from './resource.ts';
 import type { App } from './routing.ts';
 
 const DESCRIPTION = `Plan shows, products and flash sales, run them, confirm reservations and mint
-viewer tokens.
+viewer tokens. Viewers use [another protocol](../asyncapi), over WebSockets.
 
 **Keys.** Send an API key as \`Authorization: Bearer <key>\` or \`x-api-key: <key>\`.
 
