@@ -101,13 +101,13 @@ export const STATES: readonly State[] = [
     name: 'sale',
     make: (engine) =>
       make(engine, {
-        ...{ id: 'sale', products: 19, sales: THREE },
+        ...{ id: 'sale', products: 19, sales: THREE, more: { visibility: 'public' } },
         announcement: 'Get ready: two per person, and what you hold is yours for two minutes. Free shipping tonight ⏳',
       }),
   },
   { name: 'shop', make: async () => 'sale', press: [/^Shop/] },
-  { name: 'hold', make: async () => 'sale', press: ['M', /^Buy: Fjell Parka/] },
-  { name: 'orders', make: async () => 'sale', press: [/^Buy: Fjell Parka/, 'Your holds and orders'] },
+  { name: 'hold', make: async () => 'sale', press: [/^Buy: Duna Sandal/] },
+  { name: 'orders', make: async () => 'sale', press: [/^Buy: Duna Sandal/, 'Your holds and orders'] },
   { name: 'embedded', make: async () => 'sale', query: '&embed=1' },
   {
     name: 'planned',

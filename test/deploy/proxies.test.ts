@@ -68,8 +68,11 @@ async function requestByHttp2(t: Test, port: number): Promise<number> {
 }
 
 async function checkHttp(t: Test, http: APIRequestContext): Promise<void> {
-  const page = await http.get('/live?show=friday');
-  t.match(page.url(), /\/live\/watch\/(\?show=friday)?$/, 'the prefix leads to the page');
+  const list = await http.get('/live');
+  t.match(list.url(), /\/live\/$/, 'the prefix leads to the list of shows');
+  t.match(await list.text(), /<title>Live shopping/);
+  const page = await http.get('/live/?show=friday');
+  t.match(page.url(), /\/live\/watch\/\?show=friday$/, 'a show in the query leads to its page');
   t.match(await page.text(), /<title>Stampede live show/);
   t.equal((await http.get('/live/docs')).status(), 200);
   for (const path of ['metrics', 'readyz', 'healthz', 'ws/metrics', 'ws/healthz', 'ws/'])

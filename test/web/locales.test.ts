@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { chooseLocale, countdownText, money, t as text, textOrNull, useLocale } from '../../src/web/shared/i18n.ts';
+import { chooseLocale, countdownText, loadLocale, money, t as text, textOrNull } from '../../src/web/shared/i18n.ts';
 import { ROOT } from '../support/root.ts';
 
 type Text = string | Record<string, string>;
@@ -35,7 +35,7 @@ t.test('the first language of the viewer that has texts is chosen', async (t) =>
 });
 
 t.test('countdowns have units and round up, and zero appears at zero', async (t) => {
-  await useLocale('en-GB');
+  await loadLocale('en-GB');
   for (const [ms, shown] of [
     [0, '0.0 s'],
     [1, '0.1 s'],
@@ -50,13 +50,13 @@ t.test('countdowns have units and round up, and zero appears at zero', async (t)
 });
 
 t.test('numbers, prices and plural forms follow the language', async (t) => {
-  await useLocale('de-DE');
+  await loadLocale('de-DE');
   t.equal(countdownText(5_500), '5,5 s');
   t.equal(money(123_456_789, 'EUR').replace(/\s/g, ' '), '1.234.567,89 €');
   t.equal(text('chat.new', { n: 1 }), '1 neue Nachricht');
-  await useLocale('ar');
+  await loadLocale('ar');
   t.equal(text('chat.new', { n: 2 }), 'رسالتان جديدتان');
-  await useLocale('en');
+  await loadLocale('en');
   t.equal(money(4_900, 'JPY'), '¥4,900');
   t.equal(money(0, 'EUR'), '€0.00');
   t.equal(text('viewers', { n: 1_234 }), '1,234 viewers');

@@ -1,6 +1,7 @@
 /**
- * The viewer page at /watch/ and /watch/:show, its bundle at /sdk/web, and the modules of the SDK.
- * All addresses in pages and redirects are relative, so that a proxy may add a path prefix.
+ * The list of public shows at /, the viewer page at /watch/ and /watch/:show, their bundles at
+ * /sdk/web, and the modules of the SDK. All addresses in pages and redirects are relative, so that
+ * a proxy may add a path prefix.
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -54,7 +55,9 @@ export async function registerPages(
       prefix: `/sdk/${folder}/`,
       decorateReply: false,
     });
-  app.get('/', { config: { open: true } }, ({ url }, reply) => reply.redirect(`watch/${url.slice(1)}`));
+  app.get<{ Querystring: { show?: string } }>('/', { config: { open: true } }, ({ url, query }, reply) =>
+    query.show === undefined ? reply.sendFile('shop.html') : reply.redirect(`watch/${url.slice(1)}`),
+  );
   app.get('/watch/', { config: { open: true } }, (_request, reply) => reply.sendFile('viewer.html'));
   app.get<{ Params: { show: string } }>('/watch/:show', { config: { open: true } }, async (request, reply) => {
     if (await isMissing(request.params.show)) reply.code(404);

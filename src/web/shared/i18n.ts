@@ -32,7 +32,7 @@ export function chooseLocale(wanted: readonly string[]): string {
 const languageOf = (tag: string): string => tag.toLowerCase().split('-')[0] ?? '';
 
 /** Loads a language. A locale without texts leaves everything as it is. */
-export async function useLocale(wanted: string): Promise<void> {
+export async function loadLocale(wanted: string): Promise<void> {
   const language = languageOf(wanted);
   if (language === 'en') texts = en;
   else {

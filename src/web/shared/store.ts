@@ -4,7 +4,7 @@ import type { Announcement, ChatMessage, ConnectionState, StampedeClient } from 
 import type { Product, ReservationView, Role, SaleView, ShowView, WaitView } from '../../protocol/messages.ts';
 
 /** Messages in the document. */
-export const CHAT_SHOWN = 150;
+export const CHAT_SHOWN = 120;
 /** The page's clock ticks this often while a countdown shows tenths, else four times slower. */
 const TICK_MS = 100;
 const TENTHS_MS = 11_000;

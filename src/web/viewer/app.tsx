@@ -136,6 +136,7 @@ function Fatal({ code, text }: { code: number; text: string | null }) {
     <main class='fatal'>
       <EmptyState
         icon='alert'
+        heading='h1'
         title={title}
         alert
         action={

@@ -68,9 +68,11 @@ export function Chat() {
         {isEmpty && (
           <p class='chat-empty'>{t(store.viewer.value?.role === 'guest' ? 'chat.emptyGuest' : 'chat.empty')}</p>
         )}
-        {shown.value.map((message) => (
-          <Message key={message.id} message={message} isOwn={ownMessages.value.has(message.id)} />
-        ))}
+        <div class='chat-list'>
+          {shown.value.map((message) => (
+            <Message key={message.id} message={message} isOwn={ownMessages.value.has(message.id)} />
+          ))}
+        </div>
       </div>
       {unread.value > 0 && (
         <Button

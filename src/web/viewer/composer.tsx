@@ -117,7 +117,6 @@ function MessageField() {
           maxLength={LIMITS.chatTextCharsMax}
           autoComplete='off'
           enterkeyhint='send'
-          dir='auto'
           disabled={isOff}
           placeholder={note.value ?? t('chat.write')}
         />

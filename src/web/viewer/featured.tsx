@@ -53,7 +53,7 @@ function FeaturedCard({ offer }: { offer: Offer }) {
       </div>
       <Art id={offer.product} title={view.title} imageUrl={view.imageUrl} />
       <div class='featured-text'>
-        <Names view={view} />
+        <Names view={view} heading='h2' />
         <PriceLine view={view} />
         <Variants offer={offer} view={view} />
       </div>

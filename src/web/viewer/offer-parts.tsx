@@ -41,15 +41,15 @@ export function useOffer(offer: Offer): OfferView | null {
   return useStable(read, [productById, key]).value;
 }
 
-export function Names({ view: { title, brand } }: { view: OfferView }) {
+export function Names({ view: { title, brand }, heading: Heading }: { view: OfferView; heading: 'h2' | 'h3' }) {
   return (
     <>
       <p class='brand clip'>
         <bdi>{brand}</bdi>
       </p>
-      <h3 class='title' title={title}>
+      <Heading class='title' title={title}>
         <bdi>{title}</bdi>
-      </h3>
+      </Heading>
     </>
   );
 }

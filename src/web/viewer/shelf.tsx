@@ -174,7 +174,7 @@ function ProductCard({ offer, primary }: { offer: Offer; primary: boolean }) {
     <Card class={`product ${isGone ? 'gone' : ''}`.trim()} data={{ 'data-product': offer.product }}>
       <Art id={offer.product} title={view.title} imageUrl={view.imageUrl} />
       <div class='product-text'>
-        <Names view={view} />
+        <Names view={view} heading='h3' />
         <PriceLine view={view} />
         <Variants offer={offer} view={view} />
       </div>

@@ -5,7 +5,12 @@ import { startControl } from '../harness.ts';
 
 t.test('only the viewer page, its bundle and the modules of the SDK are served', async (t) => {
   const folder = t.testdir({
-    pages: { 'viewer.html': '<!doctype html><title>Live</title>', 'viewer.css': 'body{}', 'viewer.js': 'run()' },
+    pages: {
+      'shop.html': '<title>Shows</title>',
+      'viewer.html': '<!doctype html><title>Live</title>',
+      'viewer.css': 'body{}',
+      'viewer.js': 'run()',
+    },
     dist: {
       web: { 'viewer.ts': 'source' },
       client: { 'index.js': 'export {}', 'index.d.ts': 'export {}' },
@@ -37,6 +42,7 @@ t.test('only the viewer page, its bundle and the modules of the SDK are served',
     ])
       t.ok(policy.includes(rule), `${rule} of ${policy}`);
   }
+  t.match(await request('/', { key: null }), { status: 200, text: '<title>Shows</title>' });
   const root = await request('/?show=gala', { key: null });
   t.match(root, { status: 302, headers: { location: 'watch/?show=gala' } }, 'relative, for a path prefix');
   for (const url of ['web/viewer.js', 'web/viewer.css', 'client/index.js', 'protocol/codes.js']) {
