@@ -24,7 +24,7 @@ interface Ran {
 }
 
 function run(cwd: string, command: string, ...args: string[]): Promise<Ran> {
-  const options = { cwd, encoding: 'utf8', env: { PATH, HOME }, timeout: 100_000, maxBuffer: 2 ** 24 } as const;
+  const options = { cwd, encoding: 'utf8', env: { PATH, HOME }, timeout: 240_000, maxBuffer: 2 ** 24 } as const;
   return new Promise((done) => {
     execFile(command, args, options, (error, stdout, stderr) => {
       const code = error === null ? 0 : typeof error.code === 'number' ? error.code : null;

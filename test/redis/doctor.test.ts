@@ -36,8 +36,8 @@ const promiseOf = ({ promises }: Checkup, id: string) => promises.find((promise)
 const HOLD_ALL = { I1: 'holds', I2: 'holds', I3: 'holds', I4: 'holds', I5: 'holds', I6: 'holds', I7: 'holds' };
 const promisesIn = ({ promises }: Checkup) => Object.fromEntries(promises.map(({ id, state }) => [id, state]));
 
-/** Every key that the doctor writes is below its separate prefix. */
-const isOwnKey = (key: string): boolean => key.startsWith(`${PREFIX}doctor-`);
+/** Every key that the doctor writes is below its separate prefix, which may be in a hash tag. */
+const isOwnKey = (key: string): boolean => key.replace(/^\{/, '').startsWith(`${PREFIX}doctor-`);
 
 t.test('a healthy server passes every check, and nothing is left behind', async (t) => {
   const redis = await server(t);
