@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { build } from 'esbuild';
 
 /** What is imported of each. */
-const LIBRARIES = { tap: ['.'], typebox: ['.', './value'], ioredis: ['.'], bullmq: ['.'] };
+const LIBRARIES = { tap: ['.'], typebox: ['.', './compile', './value'], ioredis: ['.'], bullmq: ['.'] };
 /** CommonJS files in a module need it. */
 const REQUIRE = "import { createRequire as from } from 'node:module'; const require = from(import.meta.url);";
 

@@ -1,5 +1,4 @@
 /** The composition root: builds the parts of the engine, starts them in order and stops them. */
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { RunningArchives, RunningErasures } from './archive/index.ts';
 import { type ApiKeys, createApiKeys } from './auth/api-keys.ts';
@@ -14,6 +13,7 @@ import {
   probePort,
   reachableHost,
   type Secrets,
+  VERSION,
 } from './config/index.ts';
 import type { Durability } from './domain/health.ts';
 import { describeTarget, type RedisTarget } from './domain/redis-target.ts';
@@ -77,11 +77,6 @@ export interface Engine {
   /** The metrics of this process. */
   metrics(): Promise<MetricFamily[]>;
 }
-
-/** dist/ has the layout of the sources. */
-const COMPILED = import.meta.url.endsWith('.js');
-const MANIFEST = new URL(COMPILED ? '../../package.json' : '../package.json', import.meta.url);
-export const VERSION: string = (JSON.parse(readFileSync(MANIFEST, 'utf8')) as { version: string }).version;
 
 /** A started part of the engine. */
 interface Part {

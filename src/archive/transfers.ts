@@ -73,9 +73,10 @@ export async function exportShow(
   }
 }
 
-/** Replaces what zlib says about a file that is not gzip, or is cut. */
+/** Replaces what Node.js says about a file that is missing, not gzip, or cut. */
 function inWords(error: unknown): unknown {
   const { code } = error as NodeJS.ErrnoException;
+  if (code === 'ENOENT') return new Error('it does not exist', { cause: error });
   if (code === 'Z_BUF_ERROR') return new Error('it is incomplete; export the show again', { cause: error });
   return code === 'Z_DATA_ERROR' ? new Error('it is not an export of Stampede, or damaged', { cause: error }) : error;
 }

@@ -59,7 +59,7 @@ const SHOWN = [
   'workers',
   'connectionsMax',
 ] as const;
-const ARCHIVE_REMEDY = 'Set ARCHIVE_DIR to a folder to which the engine may write, in one that exists.';
+const ARCHIVE_REMEDY = 'Set ARCHIVE_DIR to a writable folder, in one that exists.';
 const SPACE_REMEDY = 'Free some space, or move the archives to a larger disk and set ARCHIVE_DIR.';
 const help = (): string =>
   commandHelp(commandWithSettings('stampede doctor [--json] [--read-only]', DESCRIPTION, OWN, SHOWN));

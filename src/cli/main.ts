@@ -1,6 +1,7 @@
 #!/usr/bin/env -S node --max-semi-space-size=64
 /** The `stampede` program: runs a command and sets the exit code. */
 import { CommanderError, Command as Program } from 'commander';
+import { VERSION } from '../config/version.ts';
 import { type Command, EXIT, print, printError } from './command.ts';
 
 /** Loaded on demand: signing a token needs no socket server. */
@@ -43,6 +44,7 @@ async function main(argv: readonly string[]): Promise<number> {
   let code: number = EXIT.ok;
   const program = new Program('stampede')
     .usage('<command> [flags]')
+    .version(VERSION, '--version', 'show the version')
     .description('The engine under live-stream flash sales.')
     .addHelpText(
       'after',
@@ -86,6 +88,12 @@ async function main(argv: readonly string[]): Promise<number> {
   }
   return code;
 }
+
+// The reader of a pipe may be gone (`stampede ... | head`): the work and its exit code stay.
+for (const stream of [process.stdout, process.stderr])
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+  });
 
 try {
   process.exitCode = await main(process.argv.slice(2));

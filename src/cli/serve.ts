@@ -7,11 +7,12 @@ import {
   gatewayUrl,
   loadConfig,
   probePort,
+  VERSION,
   workerEnvironment,
   workerNumber,
 } from '../config/index.ts';
 import { type RedisTrouble, troubleText } from '../domain/health.ts';
-import { type Addresses, createEngine, type Engine, VERSION } from '../main.ts';
+import { type Addresses, createEngine, type Engine } from '../main.ts';
 import { createLogger, type Logger } from '../telemetry/logger.ts';
 import { type Command, printError, refuse } from './command.ts';
 import { createGatewayPool, type FromWorker, type ToWorker } from './gateway-pool.ts';

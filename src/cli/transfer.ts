@@ -1,8 +1,7 @@
 /** `stampede export` and `stampede import`: move a show to another Redis server. */
 import { resolve } from 'node:path';
 import { type ExportFile, exportShow, importShow, type TransferOptions } from '../archive/index.ts';
-import { type ConfigError, environment, loadConfig } from '../config/index.ts';
-import { VERSION } from '../main.ts';
+import { type ConfigError, environment, loadConfig, VERSION } from '../config/index.ts';
 import type { Failure, Result } from '../protocol/codes.ts';
 import type { ConnectedStore } from '../redis/index.ts';
 import { type Command, EXIT, print, printError, refuse } from './command.ts';

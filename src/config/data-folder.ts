@@ -36,7 +36,7 @@ export function prepareFolder(path: string, setting: 'DATA_DIR' | 'ARCHIVE_DIR' 
   } catch (cause) {
     throw new Error(
       `The ${setting === 'DATA_DIR' ? 'data' : 'archive'} folder ${folder} cannot be used: ` +
-        `${reasonOf(cause)}. Set ${setting} to a folder to which the engine may write.`,
+        `${reasonOf(cause)}. Set ${setting} to a writable folder.`,
       { cause },
     );
   }

@@ -14,3 +14,4 @@ export {
 export { REDIS_PARTS } from './redis.ts';
 export { ensureSecrets, type Secrets } from './secrets.ts';
 export { ENGINE_ROLES, type EngineRole, type LogLevel, SETTINGS, type Setting, type SettingName } from './settings.ts';
+export { VERSION } from './version.ts';

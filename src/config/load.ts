@@ -137,11 +137,7 @@ function checkArchiveFolder(config: Config, report: ReportError, warn: ReportErr
   const problem = config.roles.some((role) => role !== 'gateway') ? archiveFolderProblem(config) : null;
   if (problem === null) return;
   if (!config.isArchiveDirDefault) report('ARCHIVE_DIR', problem);
-  else
-    warn(
-      'ARCHIVE_DIR',
-      `is not set, and ${problem}. Ended shows stay in Redis. Set it to a folder to which the engine may write.`,
-    );
+  else warn('ARCHIVE_DIR', `is not set, and ${problem}. Ended shows stay in Redis. Set it to a writable folder.`);
 }
 
 function asVariables(flags: ReadonlyMap<string, string>): Readonly<Record<string, string>> {

@@ -268,7 +268,7 @@ export const SETTINGS = Object.freeze({
     help:
       'Folder of the archives of shows, for this installation only. Its control and jobs processes must share it, ' +
       'and do not start if it cannot be written. If the default cannot be written, shows stay in Redis.',
-    range: 'a folder to which the engine may write, in one that exists',
+    range: 'a writable folder in one that exists',
     fallback: null,
     fallbackText: 'DATA_DIR/archive',
     parse: path,

@@ -382,7 +382,9 @@ export function createArchiveStore({ runner, recover, endAll, tick }: ArchiveSto
 
 function wrongState(state: string): Result<never> {
   const message =
-    state === 'live' ? 'The show is live. End it first.' : 'The show has not ended. End it first, or delete it.';
+    state === 'live'
+      ? 'The show is live. End it first: POST /v1/shows/{show}/end.'
+      : 'The show has not ended. Delete it, or start and end it first.';
   return fail('illegal_move', message, { details: { state } });
 }
 

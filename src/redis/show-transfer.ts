@@ -79,7 +79,8 @@ export function createShowTransfer(runner: ScriptRunner): TransferStore {
     if (op === 'thaw') revisions.delete(token);
     // A node of an earlier release does not know that the show is frozen.
     if (word === '+' && rev === known) return ok(state);
-    if (word === 'state') return fail('illegal_move', 'The show is live. End it first.', { details: { state } });
+    if (word === 'state')
+      return fail('illegal_move', 'The show is live. End it first: POST /v1/shows/{show}/end.', { details: { state } });
     if (word === 'busy')
       return fail('overloaded', 'The show is being archived, or a user is being erased from it; try again.', {
         retryAfterMs: LIMITS.archiveLeaseMs,
@@ -101,7 +102,11 @@ export function createShowTransfer(runner: ScriptRunner): TransferStore {
     if (!reply.ok) return reply;
     const word = textOf(reply.value[0]);
     if (word === '+') return ok(null);
-    if (word === 'exists') return fail('already_exists', `A show with id ${showId} exists. Delete it first.`);
+    if (word === 'exists')
+      return fail(
+        'already_exists',
+        `A show with id ${showId} exists here, perhaps archived. Delete it first: with it go its files in ARCHIVE_DIR.`,
+      );
     const why =
       word === 'restarted'
         ? 'Redis restarted, and may have lost what was written. Import the file again.'

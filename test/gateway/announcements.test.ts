@@ -22,26 +22,36 @@ test('who joins later gets the announcement until it ends (W-2.8, E-7.1, E-7.2, 
         late.socket.terminate();
       }
   }
+  const watchers: Awaited<ReturnType<typeof world.connect>>[] = [];
+  for (const node of nodes) watchers.push(await world.connect({ node, user: 'watcher' }));
+  /** Resolves when each node has sent the announcement. */
+  const isSent = async (text: string): Promise<void> => {
+    for (const watcher of watchers)
+      await watcher.find(({ events = [] }) =>
+        events.some(({ type, data }) => type === 'announcement' && data['text'] === text),
+      );
+  };
   await joinsWith(undefined, 'none');
   unwrap(await store.announce(show, 'Two per person', HOST, undefined, 60_000));
   const { events = [] } = await first.event('announcement');
   const [{ at, data } = { at: 0, data: {} }] = events;
   t.match(data, { text: 'Two per person', until: Number });
+  await isSent('Two per person');
   await joinsWith({ at, ...data }, 'announced');
   await first.request({ t: 'resume', epoch: 'other', offset: 0 });
   const { snapshot } = await first.find((m) => m.t === 'frame' && m.snapshot !== undefined);
   t.match(snapshot.announcement, { text: 'Two per person' }, 'a later snapshot has it, too');
 
-  unwrap(await store.announce(show, 'Last call', HOST, undefined, 1_000));
+  unwrap(await store.announce(show, 'Last call', HOST, undefined, 3_000));
+  await isSent('Last call');
   await joinsWith({ text: 'Last call' }, 'replaced');
-  await sleep(1_100);
+  await sleep(3_100);
   await joinsWith(undefined, 'over');
 
   unwrap(await store.announce(show, 'Free shipping', HOST));
+  await isSent('Free shipping');
   await joinsWith({ text: 'Free shipping' }, 'the default duration');
   unwrap(await store.clearAnnouncement(show, HOST));
-  await first.find(({ events = [] }) =>
-    events.some(({ type, data }) => type === 'announcement' && data['text'] === ''),
-  );
+  await isSent('');
   await joinsWith(undefined, 'ended by the host');
 });

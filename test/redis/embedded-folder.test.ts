@@ -27,7 +27,7 @@ t.test('a folder that cannot be used is refused in one sentence', async (t) => {
   for (const [folder, reason] of refused) {
     t.throws(() => prepareFolder(folder), { message: reason }, folder);
     t.throws(() => prepareFolder(folder), {
-      message: /^The data folder \/\S+ cannot be used: .*\. Set DATA_DIR to a folder to which the engine may write\.$/,
+      message: /^The data folder \/\S+ cannot be used: .*\. Set DATA_DIR to a writable folder\.$/,
     });
   }
 });

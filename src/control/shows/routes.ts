@@ -40,6 +40,8 @@ export const shows: Resource = {
         const created = await store.createShow({ ...request.body, id }, actor);
         const isTaken = !created.ok && created.error.code === 'already_exists';
         if (isTaken && request.body.id === undefined) throw refusal('idempotency_conflict');
+        if (!created.ok && created.error.code === 'show_archived')
+          throw refusal('show_archived', `The id ${id} belongs to an archived show. Use another one.`);
         const show = unwrap(created);
         reply.code(201).header('location', `shows/${show.id}`);
         return show;
