@@ -1,4 +1,5 @@
 /** The viewer page in Chromium against an engine: join, chat, wait, buy, hold, order. */
+// slow: two pages of Chromium and an engine share the machine
 import type { Page } from 'playwright-core';
 import t from 'tap';
 import { SHOW, startLiveEngine } from '../support/live-engine.ts';
