@@ -21,6 +21,7 @@ import { registerRateLimit } from './http/rate-limit.ts';
 import type { Resource } from './http/resource.ts';
 import { type App, refusal } from './http/routing.ts';
 import { sharedSerializers } from './http/serializers.ts';
+import { sharedReads } from './http/shared-read.ts';
 import { registerTraffic } from './http/traffic.ts';
 import { moderation } from './moderation/routes.ts';
 import { products } from './products/routes.ts';
@@ -85,12 +86,13 @@ export async function createControl(deps: ControlDeps): Promise<FastifyInstance>
   health.register(app, deps);
   if (options.web) {
     const { store } = deps;
-    // While Redis is unavailable the page loads, and says so.
+    // While Redis is unavailable the page loads, and says so. A rush on a page is one read.
     const isMissing = async (show: string): Promise<boolean> => {
       const found = store.refusal() === null ? await store.getShow(show) : null;
       return found?.ok === false && isGone(found.error.code);
     };
-    await registerPages(app, options.web, isMissing);
+    const { unknownShowMs, unknownShowsKeptMax } = LIMITS;
+    await registerPages(app, options.web, sharedReads(isMissing, unknownShowMs, unknownShowsKeptMax));
   }
   await app.register((scope) => registerV1(scope as unknown as App, deps), { prefix: '/v1' });
   await app.ready();

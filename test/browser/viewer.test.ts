@@ -1,5 +1,4 @@
 /** The viewer page in Chromium against an engine: join, chat, wait, buy, hold, order. */
-// slow: two pages of Chromium and an engine share the machine
 import type { Page } from 'playwright-core';
 import t from 'tap';
 import { SHOW, startLiveEngine } from '../support/live-engine.ts';
@@ -61,7 +60,8 @@ t.test('two viewers take part in a sale', { skip }, async (t) => {
   });
 
   await t.test('after the opening a unit is held once, and other viewers may join the waitlist', async (t) => {
-    await ana.locator('.featured').getByText('Ends in', { exact: true }).waitFor();
+    // It opens 8 s after it was made.
+    await ana.locator('.featured').getByText('Ends in', { exact: true }).waitFor({ timeout: 15_000 });
     await button(ana, /^Buy: Plain Tee/).click();
     const timeOfHold = ana.locator('.hold[data-state="held"] .hold-time .figures');
     const time = async (): Promise<number> =>

@@ -1,5 +1,6 @@
 /** A list that is read once for all who ask within a time, also if reading fails. */
 import { hash } from 'node:crypto';
+import { sharedRead } from '../http/shared-read.ts';
 
 export interface CachedList {
   readonly body: Buffer;
@@ -12,22 +13,11 @@ export function cachedList(
   everyMs: number,
   nowMs = () => performance.now(),
 ): () => Promise<CachedList> {
-  let last: Promise<CachedList> | null = null;
-  let freshUntil = Number.POSITIVE_INFINITY;
-
   async function make(): Promise<CachedList> {
     const body = Buffer.from(JSON.stringify(await read()));
     return { body, etag: `"${hash('sha256', body, 'base64url').slice(0, 27)}"` };
   }
-
-  return () => {
-    if (last !== null && nowMs() < freshUntil) return last;
-    freshUntil = Number.POSITIVE_INFINITY;
-    last = make().finally(() => {
-      freshUntil = nowMs() + everyMs;
-    });
-    return last;
-  };
+  return sharedRead(make, everyMs, nowMs);
 }
 
 /** Returns whether a header `If-None-Match` names the tag. A proxy may have made it a weak one. */

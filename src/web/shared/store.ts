@@ -5,9 +5,10 @@ import type { Product, ReservationView, Role, SaleView, ShowView, WaitView } fro
 
 /** Messages in the document. */
 export const CHAT_SHOWN = 120;
-/** The page's clock ticks this often while a countdown shows tenths, else four times slower. */
+/** The page's clock ticks this often: a countdown shows a new second soon after it begins. */
 const TICK_MS = 100;
-const TENTHS_MS = 11_000;
+/** Without a countdown. */
+const IDLE_TICK_MS = 1_000;
 
 export interface Viewer {
   readonly user: string | null;
@@ -53,11 +54,14 @@ export function createShowStore(client: StampedeClient): ShowStore {
 
   const read = (): void =>
     batch(() => {
+      status.value = client.status;
+      viewer.value = client.you;
       show.value = model.show;
-      replace(products, model.products);
-      replace(sales, model.sales);
-      replace(reservations, model.reservations);
-      replace(waits, model.waits);
+      replace(products, model.products.values());
+      replace(sales, model.sales.values());
+      // A countdown begins with the time of its hold, not with that of the last tick.
+      if (replace(reservations, model.reservations.values())) now.value = client.serverNow();
+      replace(waits, model.waits.values());
       announcement.value = model.announcement;
       viewers.value = model.viewers;
       hearts.value = model.hearts;
@@ -66,41 +70,22 @@ export function createShowStore(client: StampedeClient): ShowStore {
   const readChat = (): void => {
     frame ||= requestAnimationFrame(() => {
       frame = 0;
-      chat.value = model.chat.slice(-CHAT_SHOWN);
+      replace(chat, model.chat.slice(-CHAT_SHOWN));
     });
-  };
-  const readViewer = (): void => {
-    const { you } = client;
-    viewer.value = you === null ? null : { user: you.user, name: you.name, role: you.role };
-  };
-  const readAll = (): void => {
-    read();
-    readChat();
   };
 
   /** Ticks at the same moments of the server's clock on all pages. */
   const tick = (): void => {
     const time = client.serverNow();
-    batch(() => {
-      now.value = time;
-      read();
-    });
-    const nearest = Math.min(...deadlines(model.sales.values(), model.reservations.values()).map((at) => at - time));
-    const step = nearest > TENTHS_MS ? TICK_MS * 4 : TICK_MS;
+    now.value = time;
+    const step = hasCountdown(model.sales.values(), model.reservations.values()) ? TICK_MS : IDLE_TICK_MS;
     timer = setTimeout(tick, step - (time % step));
   };
 
-  client.on('status', (next) => {
-    status.value = next;
+  client.on('change', () => {
+    read();
+    readChat();
   });
-  client.on('welcome', () => {
-    readViewer();
-    readAll();
-  });
-  client.on('snapshot', readAll);
-  client.on('event', readAll);
-  for (const type of ['state', 'you', 'lost', 'page'] as const) client.on(type, read);
-  client.on('chat', readChat);
   tick();
 
   return {
@@ -113,25 +98,20 @@ export function createShowStore(client: StampedeClient): ShowStore {
   };
 }
 
-/** Moments that a page counts down to and that are not over by more than a second. */
-function deadlines(sales: Iterable<SaleView>, reservations: Iterable<ReservationView>): number[] {
-  const found: number[] = [];
+function hasCountdown(sales: Iterable<SaleView>, reservations: Iterable<ReservationView>): boolean {
   for (const { state, opensAt, closesAt } of sales) {
-    const at = state === 'scheduled' ? opensAt : state === 'open' || state === 'paused' ? closesAt : null;
-    if (at !== null) found.push(at);
+    if (state === 'scheduled' && opensAt !== null) return true;
+    if ((state === 'open' || state === 'paused') && closesAt !== null) return true;
   }
-  for (const { state, heldUntil } of reservations) if (state === 'held') found.push(heldUntil);
-  return found;
+  for (const { state } of reservations) if (state === 'held') return true;
+  return false;
 }
 
-/** The values of a map are replaced when they change, never changed in place. */
-function replace<T>(target: Signal<readonly T[]>, source: ReadonlyMap<string, T>): void {
+/** Returns whether any changed. Values of the model are replaced when they change. */
+function replace<T>(target: Signal<readonly T[]>, source: Iterable<T>): boolean {
   const known = target.peek();
-  if (known.length === source.size) {
-    let index = 0;
-    let isSame = true;
-    for (const value of source.values()) isSame &&= known[index++] === value;
-    if (isSame) return;
-  }
-  target.value = [...source.values()];
+  const next = [...source];
+  if (known.length === next.length && known.every((value, i) => value === next[i])) return false;
+  target.value = next;
+  return true;
 }

@@ -1,5 +1,5 @@
 import { Button, type ButtonLook } from '../shared/components/button.tsx';
-import { Countdown } from '../shared/components/countdown.tsx';
+import { Countdown, type CountdownProps } from '../shared/components/countdown.tsx';
 import { notify } from '../shared/components/toast.tsx';
 import { countdownText, t } from '../shared/i18n.ts';
 import { useStable } from '../shared/stable.ts';
@@ -93,7 +93,12 @@ function HoldButton(props: { reservation: string; until: number; item: string; l
       data={{ 'data-action': href === null ? 'none' : 'pay' }}
       onClick={() => href === null && notify(t('hold.next'))}
     >
-      <TimedText text={href === null ? 'buy.hold' : 'buy.pay'} to={props.until} now={store.now} />
+      <TimedText
+        text={href === null ? 'buy.hold' : 'buy.pay'}
+        to={props.until}
+        from={hold?.createdAt}
+        now={store.now}
+      />
     </Button>
   );
 }
@@ -140,16 +145,12 @@ function inactiveText({ kind }: BuyState): string {
 type TimedKey = 'buy.hold' | 'buy.pay' | 'buy.opens';
 
 /** A text with a countdown inside, in the order of the language. */
-export function TimedText({
-  text,
-  to,
-  now,
-}: { text: TimedKey; to: number } & Pick<ReturnType<typeof useViewer>['store'], 'now'>) {
+export function TimedText({ text, ...time }: { text: TimedKey } & CountdownProps) {
   const [before = '', after = ''] = t(text, { time: '\u0000' }).split('\u0000');
   return (
     <span>
       {before}
-      <Countdown now={now} to={to} />
+      <Countdown {...time} />
       {after}
     </span>
   );

@@ -52,7 +52,7 @@ function Hold({ hold, inSheet = false }: { hold: ReservationView; inSheet?: bool
           {t(hold.offer ? 'hold.offer' : 'hold.held')}
           <span class='hold-time'>
             <span class='sr'>{t('hold.timeLeft')} </span>
-            <Countdown now={store.now} to={hold.heldUntil} />
+            <Countdown now={store.now} to={hold.heldUntil} from={hold.createdAt} />
           </span>
         </p>
         <p class='hold-items'>
@@ -75,7 +75,7 @@ function Hold({ hold, inSheet = false }: { hold: ReservationView; inSheet?: bool
         </Button>
         {href !== null && (inSheet || !isHoldFeatured.value) && (
           <Button look='filled' href={href}>
-            <TimedText text='buy.pay' to={hold.heldUntil} now={store.now} />
+            <TimedText text='buy.pay' to={hold.heldUntil} from={hold.createdAt} now={store.now} />
           </Button>
         )}
       </div>
