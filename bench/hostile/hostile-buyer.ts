@@ -1,7 +1,7 @@
 /** Starts and stops the attack of one hostile buyer, in a process of lower priority. */
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
-import { setPriority } from 'node:os';
+import { constants, setPriority } from 'node:os';
 import { fileURLToPath } from 'node:url';
 
 export interface Attack {
@@ -26,12 +26,10 @@ export interface AttackCounts {
 const PROGRAM = fileURLToPath(
   new URL(import.meta.url.endsWith('.ts') ? 'attacker.ts' : 'attacker.js', import.meta.url),
 );
-/** A real attacker has another machine; here it must not take the processor from the others. */
-const PRIORITY = 10;
-
 export function startHostileBuyer(attack: Attack) {
   const child = fork(PROGRAM, { execArgv: PROGRAM.endsWith('.ts') ? ['--import', import.meta.resolve('tsx')] : [] });
-  if (child.pid !== undefined) setPriority(child.pid, PRIORITY);
+  // A real attacker has another machine; here it must not take the processor from the others.
+  if (child.pid !== undefined) setPriority(child.pid, constants.priority.PRIORITY_LOW);
   return {
     attack: () => void child.send(attack),
     /** Closes all its connections. */

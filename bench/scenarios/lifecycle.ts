@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { verifyArchive } from '../../src/archive/index.ts';
+import { LIMITS } from '../../src/limits.ts';
 import type { BenchEngine } from '../launch/engine.ts';
 import type { Figure } from '../report/result.ts';
 import { playShortShow } from '../users/short-show.ts';
@@ -62,9 +63,12 @@ async function read(target: Target, engine: BenchEngine, samples: number): Promi
   return { usedBytes, keys, kinds, heapMiB: Object.fromEntries(heapMiB), residentMiB: Object.fromEntries(residentMiB) };
 }
 
-/** Returns the keys, without a lock of BullMQ that expires every few seconds. */
+const FINISHED_JOBS = 'stampede:{jobs}:clock:completed';
+/** Keys that come and go: a lock of BullMQ, and one per process from its first report on. */
+const PASSING = /:stalled-check$|:node:/;
+
 async function keysOf({ redis }: BenchEngine): Promise<string[]> {
-  return (await redis.admin.keys('*')).filter((key) => !key.endsWith(':stalled-check'));
+  return (await redis.admin.keys('*')).filter((key) => !PASSING.test(key));
 }
 
 function kindOf(key: string): string {
@@ -158,6 +162,9 @@ export const lifecycle = defineLocal({
       await play(first);
       await finish(first);
       await remove(first);
+      // The jobs keep the records of their last runs.
+      const isFull = async (): Promise<boolean> => (await redis.admin.zcard(FINISHED_JOBS)) >= LIMITS.jobsKeptCompleted;
+      await until(isFull, 'the first runs of the jobs', signal);
       const before = await read(target, engine, flags.samples);
       display.phase('playing');
       const startedMs = performance.now();

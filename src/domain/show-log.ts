@@ -104,6 +104,8 @@ export interface RefusalReport {
 }
 
 export interface ShowLog {
+  /** Fails with the reason if the show is unknown, archived, or of a newer release. */
+  isOpen(showId: string): Promise<Result<null>>;
   /** Resolves when Redis has confirmed. Subscribe before `load`, so that nothing is missed. */
   subscribe(showId: string, listener: RelayListener): Promise<Result<{ unsubscribe(): Promise<void> }>>;
   load(showId: string): Promise<Result<RoomSnapshot>>;

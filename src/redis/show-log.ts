@@ -100,6 +100,8 @@ export function createShowLog(runner: ScriptRunner): ShowLog {
   const known = new WeakMap<Parameters<ShowLog['subscribe']>[1], ChannelListener>();
 
   return {
+    isOpen: (showId) => runner.showIsOpen(showId),
+
     async subscribe(showId, listener) {
       const { channel } = runner.keysOf(showId);
       const onChannel: ChannelListener = known.get(listener) ?? {

@@ -40,7 +40,7 @@ export type ChatHistory = Pick<RoomSnapshot, 'chat' | 'lastChat'>;
 
 export interface FollowerOptions {
   readonly showId: string;
-  readonly log: Pick<ShowLog, 'subscribe' | 'load' | 'eventsAfter'>;
+  readonly log: Pick<ShowLog, 'isOpen' | 'subscribe' | 'load' | 'eventsAfter'>;
   readonly clock: Clock;
   readonly handlers: FollowerHandlers;
 }
@@ -87,7 +87,10 @@ export class ShowFollower {
 
   /** Subscribes and loads. Returns the chat history; everything else is in the replica. */
   async open(): Promise<Result<ChatHistory>> {
-    const loaded = await this.load();
+    const { log, showId } = this.options;
+    // Anyone can name shows that do not exist. A question costs less than a subscription.
+    const isOpen = await log.isOpen(showId);
+    const loaded = isOpen.ok ? await this.load() : isOpen;
     if (!loaded.ok) {
       await this.stop();
       return loaded;

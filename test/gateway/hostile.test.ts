@@ -79,6 +79,15 @@ test('an unknown show: 100 upgrades cost Redis as much as one (H-8.3)', async (t
   t.ok(all.every((each) => each.count('"reason":"show_gone"') === 1));
 });
 
+test('100 different unknown shows cost Redis a command each, and no subscription (H-8.3)', async (t) => {
+  const before = await redis.commandsRun();
+  const all = await Promise.all(times(100, (i) => rawClient(world, { show: `nowhere-${i}`, user: null })));
+  for (const each of all) await each.closed();
+  const commands = (await redis.commandsRun()) - before;
+  t.ok(commands >= 100 && commands < 160, `${commands} commands, with the reports of the node`);
+  t.ok(all.every((each) => each.count('"reason":"show_gone"') === 1));
+});
+
 test('text that no reader sees is refused and not stored (C-3)', async (t) => {
   const eve = await rawViewer(world, { user: 'ghost' });
   const before = await admin.xlen(await keyOf('chat'));

@@ -36,6 +36,7 @@ function setUp() {
     showId: 'show',
     clock,
     log: {
+      isOpen: async () => ok(null),
       subscribe: async (_show, given) => {
         listener = given;
         return ok({ unsubscribe: async () => {} });
