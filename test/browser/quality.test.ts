@@ -7,6 +7,7 @@ import t, { type Test } from 'tap';
 import { startLiveEngine } from '../support/live-engine.ts';
 import { launchChromium, pageScripts, skip } from './chromium.ts';
 import { STATES } from './shows.ts';
+import { collectErrors, type Engine } from './visitors.ts';
 
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const THEMES: ReadonlyArray<{ colorScheme: 'light' | 'dark'; contrast: 'no-preference' | 'more' }> = [
@@ -22,19 +23,6 @@ const CHATTERS = 50;
 const CHAT_SECONDS = 3;
 /** Of about 180 frames. What else runs on the machine causes some too. */
 const LONG_TASKS_MAX = 5;
-
-type Engine = Awaited<ReturnType<typeof startLiveEngine>>;
-
-/** Collects what a console shows as an error, with violations of the security policy. */
-function collectErrors(page: Page): string[] {
-  const errors: string[] = [];
-  page.on('console', (message) => {
-    // Chromium reports the status 404 of an unknown show.
-    if (message.type() === 'error' && !/status of 404/.test(message.text())) errors.push(message.text());
-  });
-  page.on('pageerror', (error) => errors.push(error.message));
-  return errors;
-}
 
 async function findings(page: Page): Promise<string[]> {
   await page.evaluate(axe);

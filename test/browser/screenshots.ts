@@ -9,13 +9,12 @@ import type { Test } from 'tap';
 import { startLiveEngine } from '../support/live-engine.ts';
 import { launchChromium, pageScripts } from './chromium.ts';
 import { STATES, type State } from './shows.ts';
+import type { Engine } from './visitors.ts';
 
 const SIZES = { phone: [390, 844], tablet: [768, 1024], desktop: [1440, 900] } as const;
 type Size = keyof typeof SIZES;
 const THEMES = ['light', 'dark'] as const;
 const SETTLE_MS = 700;
-
-type Engine = Awaited<ReturnType<typeof startLiveEngine>>;
 
 const teardowns: Array<() => unknown> = [];
 /** All that the helpers of tests need here. */

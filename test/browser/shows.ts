@@ -1,7 +1,5 @@
 /** Shows in all states that the viewer page has a design for: for pictures and checks of pages. */
-import type { startLiveEngine } from '../support/live-engine.ts';
-
-type Engine = Awaited<ReturnType<typeof startLiveEngine>>;
+import type { Engine } from './visitors.ts';
 
 export interface State {
   readonly name: string;

@@ -3,9 +3,7 @@ import type { Page } from 'playwright-core';
 import t from 'tap';
 import { SHOW, startLiveEngine } from '../support/live-engine.ts';
 import { launchChromium, pageScripts, skip } from './chromium.ts';
-
-/** The button of a product: `item` as screen readers hear it. */
-const button = (page: Page, name: RegExp) => page.getByRole('button', { name });
+import { button } from './visitors.ts';
 
 t.test('two viewers take part in a sale', { skip }, async (t) => {
   const engine = await startLiveEngine(t, { scripts: pageScripts() });

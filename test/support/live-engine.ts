@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { Test } from 'tap';
 import { WebSocket } from 'ws';
 import { startRedis } from '../../bench/launch/redis-server.ts';
+import { TcpProxy } from '../../bench/launch/tcp-proxy.ts';
 import { BackOffice } from '../../bench/users/back-office.ts';
 import { createErasures } from '../../src/archive/index.ts';
 import { createApiKeys } from '../../src/auth/api-keys.ts';
@@ -23,8 +24,16 @@ export const PRODUCTS = [
 ];
 const API_KEY = 'a-key-for-the-tests-only';
 
-/** `scripts`: the folder of compiled page modules, to serve the viewer page. */
-export async function startLiveEngine(t: Test, options: { scripts?: string } = {}) {
+interface LiveEngineOptions {
+  /** The folder of compiled page modules, to serve the viewer page. */
+  readonly scripts?: string;
+  /** Pages reach the gateway through `network`, which a test can cut. */
+  readonly proxied?: boolean;
+  /** Whose pages may show ours in a frame. */
+  readonly frameAncestors?: readonly string[];
+}
+
+export async function startLiveEngine(t: Test, options: LiveEngineOptions = {}) {
   const redis = await startRedis();
   t.teardown(() => redis.stop());
   const logger = createLogger({ level: 'silent', node: 'test' });
@@ -41,6 +50,8 @@ export async function startLiveEngine(t: Test, options: { scripts?: string } = {
   });
   const { port } = await gateway.listen();
   t.teardown(() => gateway.drain({ timeoutMs: 500 }));
+  const network = options.proxied === true ? await TcpProxy.to({ port }) : null;
+  if (network !== null) t.teardown(() => network.close());
   const web =
     options.scripts === undefined ? null : { pages: join(options.scripts, 'web/public'), scripts: options.scripts };
   const folder = temporaryFolder(t);
@@ -51,7 +62,10 @@ export async function startLiveEngine(t: Test, options: { scripts?: string } = {
     tokens,
     apiKeys: createApiKeys({ host: API_KEY }),
     logger,
-    options: { version: 'test', node: 'test', publicGatewayUrl: null, gatewayPort: port, web, demoTokens: true },
+    options: {
+      ...{ version: 'test', node: 'test', publicGatewayUrl: null, gatewayPort: network?.port ?? port },
+      ...{ web, demoTokens: true, frameAncestors: options.frameAncestors },
+    },
   });
   const controlUrl = await control.listen({ host: '127.0.0.1', port: 0 });
   t.teardown(() => control.close());
@@ -63,6 +77,20 @@ export async function startLiveEngine(t: Test, options: { scripts?: string } = {
   for (const product of PRODUCTS) await office.putProduct(SHOW, product);
   await office.startShow(SHOW);
 
+  /** A request of the host about the show, for what `office` does not have. */
+  const host = async <T = unknown>(method: string, path: string, body?: unknown): Promise<T> => {
+    const response = await fetch(`${controlUrl}/v1/shows/${SHOW}${path}`, {
+      method,
+      headers: {
+        authorization: `Bearer ${API_KEY}`,
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+      },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
+    const text = await response.text();
+    if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${text}`);
+    return (text === '' ? null : JSON.parse(text)) as T;
+  };
   const token = (user: string, role: Role = 'buyer', name = user) => office.mintToken(SHOW, user, name, role);
   /** Connects a client and waits for its welcome. The teardown closes it. */
   const joinAs = async (user: string, more: Partial<ClientOptions> = {}): Promise<StampedeClient> => {
@@ -71,5 +99,5 @@ export async function startLiveEngine(t: Test, options: { scripts?: string } = {
     await new Promise((resolve) => client.once('welcome', resolve));
     return client;
   };
-  return { redis, store, office, gatewayUrl, controlUrl, gateway, token, join: joinAs };
+  return { redis, store, office, host, tokens, network, gatewayUrl, controlUrl, gateway, token, join: joinAs };
 }

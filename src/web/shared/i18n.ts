@@ -91,6 +91,12 @@ export function countdownText(remainingMs: number): string {
   return parts.map((part, index) => (index === 0 ? number(part) : twoDigits.format(part))).join(':');
 }
 
+/** The same in whole seconds, for times that are no race. */
+export const waitText = (remainingMs: number): string => {
+  const seconds = Math.ceil(remainingMs / 1000);
+  return seconds <= 10 ? t('seconds', { n: seconds }) : countdownText(seconds * 1000);
+};
+
 /** Returns a date with the time, in the time zone of the viewer. */
 export const dateTime = (at: number): string =>
   new Intl.DateTimeFormat(locale, {

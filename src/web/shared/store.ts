@@ -32,6 +32,8 @@ export interface ShowStore {
   readonly hearts: ReadonlySignal<number>;
   /** Milliseconds since the Unix epoch on the server's clock. All countdowns follow it. */
   readonly now: ReadonlySignal<number>;
+  /** Counts down to this moment, which is of no sale or hold. */
+  tickUntil(at: number): void;
   close(): void;
 }
 
@@ -50,6 +52,7 @@ export function createShowStore(client: StampedeClient): ShowStore {
   const hearts = signal(0);
   const now = signal(client.serverNow());
   let timer: ReturnType<typeof setTimeout> | undefined;
+  let ticksUntil = 0;
   let frame = 0;
 
   const read = (): void =>
@@ -78,7 +81,8 @@ export function createShowStore(client: StampedeClient): ShowStore {
   const tick = (): void => {
     const time = client.serverNow();
     now.value = time;
-    const step = hasCountdown(model.sales.values(), model.reservations.values()) ? TICK_MS : IDLE_TICK_MS;
+    const isCounting = time < ticksUntil || hasCountdown(model.sales.values(), model.reservations.values());
+    const step = isCounting ? TICK_MS : IDLE_TICK_MS;
     timer = setTimeout(tick, step - (time % step));
   };
 
@@ -90,6 +94,11 @@ export function createShowStore(client: StampedeClient): ShowStore {
 
   return {
     ...{ client, status, viewer, show, products, sales, reservations, waits, chat, announcement, viewers, hearts, now },
+    tickUntil(at) {
+      ticksUntil = Math.max(ticksUntil, at);
+      clearTimeout(timer);
+      tick();
+    },
     close() {
       clearTimeout(timer);
       cancelAnimationFrame(frame);

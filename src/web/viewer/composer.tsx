@@ -5,7 +5,7 @@ import { tabStorage } from '../shared/api.ts';
 import { Button } from '../shared/components/button.tsx';
 import { Icon } from '../shared/components/icon.tsx';
 import { notify } from '../shared/components/toast.tsx';
-import { countdownText, t } from '../shared/i18n.ts';
+import { t, waitText } from '../shared/i18n.ts';
 import { Hearts } from './hearts.tsx';
 import { watch } from './session.ts';
 import { refusalText, useViewer } from './viewer-model.ts';
@@ -71,11 +71,14 @@ function MessageField() {
   const note = useComputed(() => {
     const { value } = pause;
     const leftMs = value === null ? 0 : value.until - store.now.value;
-    return value === null || leftMs <= 0
-      ? null
-      : t(value.text, { time: countdownText(Math.ceil(leftMs / 1000) * 1000) });
+    return value === null || leftMs <= 0 ? null : t(value.text, { time: waitText(leftMs) });
   });
   useMissedNote();
+  const waitFor = (text: 'chat.slow' | 'chat.muted', ms: number): void => {
+    const until = store.client.serverNow() + ms;
+    store.tickUntil(until);
+    pause.value = { text, until };
+  };
 
   const send = async (): Promise<void> => {
     const field = input.current;
@@ -83,17 +86,17 @@ function MessageField() {
     if (field === null || text === '' || note.peek() !== null) return;
     field.value = '';
     const outcome = await store.client.chat(text);
-    const { show, viewer, now } = store;
+    const { show, viewer } = store;
     if (outcome.ok) {
       rememberOwn(outcome.value.chat);
       const slowMs = show.value?.slowModeMs ?? 0;
       const isFree = viewer.value?.role === 'moderator' || viewer.value?.role === 'host';
-      if (slowMs > 0 && !isFree) pause.value = { text: 'chat.slow', until: now.value + slowMs };
+      if (slowMs > 0 && !isFree) waitFor('chat.slow', slowMs);
       return;
     }
     const { code, retryAfterMs } = outcome.error;
     if (retryAfterMs !== undefined && (code === 'muted' || code === 'rate_limited'))
-      pause.value = { text: code === 'muted' ? 'chat.muted' : 'chat.slow', until: now.value + retryAfterMs };
+      waitFor(code === 'muted' ? 'chat.muted' : 'chat.slow', retryAfterMs);
     notify(refusalText(outcome.error));
     // Restores the text for another try, unless the viewer has started a new one.
     if (field.value === '') field.value = text;

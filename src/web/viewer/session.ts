@@ -4,6 +4,7 @@ import { connect } from '../../client/index.ts';
 import { ApiError, callApi, showFromAddress, tabStorage, takeTokenFromAddress, watchUrl } from '../shared/api.ts';
 import { t } from '../shared/i18n.ts';
 import { createShowStore } from '../shared/store.ts';
+import { canRenew, hasTokenUrl, nextToken } from './token.ts';
 import { createViewerModel, type ViewerModel } from './viewer-model.ts';
 
 interface Watch {
@@ -23,8 +24,9 @@ export type Phase =
   | { readonly at: 'failed'; readonly code: number; readonly text: string | null }
   | { readonly at: 'running'; readonly viewer: ViewerModel };
 
-const SHOW_NOT_FOUND = 4203;
+const TOKEN_EXPIRED = 4201;
 const NO_TOKEN = 4202;
+const SHOW_NOT_FOUND = 4203;
 
 export const phase = signal<Phase>({ at: 'loading' });
 export const watch = signal<Watch | null>(null);
@@ -52,7 +54,8 @@ export async function open({ again = false } = {}): Promise<void> {
     return;
   }
   if (again) tabStorage.set(`token.${show}`, null);
-  const token = again ? null : (takeTokenFromAddress(show) ?? tabStorage.get(`token.${show}`));
+  const known = again ? null : (takeTokenFromAddress(show) ?? tabStorage.get(`token.${show}`));
+  const token = known ?? (again || hasTokenUrl ? await nextToken().catch(() => null) : null);
   if (token !== null) start(token);
   else if (watch.value.guests) start(null, watch.value.demoTokens);
   else if (watch.value.demoTokens) phase.value = { at: 'askName' };
@@ -79,12 +82,30 @@ export async function joinAs(name: string): Promise<string | null> {
 
 function start(token: string | null, asksName = false): void {
   stop();
-  const gatewayUrl = watch.value?.gatewayUrl ?? '';
-  running = createViewerModel(
-    createShowStore(connect({ url: gatewayUrl, show, ...(token === null ? {} : { token }) })),
-  );
+  const url = watch.value?.gatewayUrl ?? '';
+  const identity = token === null ? {} : { token: canRenew ? renewedFrom(token) : token };
+  running = createViewerModel(createShowStore(connect({ url, show, ...identity })));
   if (asksName) running.sheet.value = 'join';
   phase.value = { at: 'running', viewer: running };
+}
+
+/** Returns the known token, and after it those of the shop. Without one the visit ends. */
+function renewedFrom(first: string): () => Promise<string> {
+  let known: string | null = first;
+  return async () => {
+    const token = known ?? (await nextToken());
+    known = null;
+    if (token !== null) {
+      tabStorage.set(`token.${show}`, token);
+      return token;
+    }
+    // A live connection goes on until its token expires; then this is called again.
+    if (running?.store.client.status.at !== 'open') {
+      stop();
+      phase.value = { at: 'failed', code: TOKEN_EXPIRED, text: null };
+    }
+    throw new Error('The shop has no next token.');
+  };
 }
 
 function stop(): void {

@@ -1,5 +1,5 @@
 /** The state of the page beside the show itself: what is chosen, open and being sent. */
-import { computed, type ReadonlySignal, type Signal, signal } from '@preact/signals';
+import { computed, effect, type ReadonlySignal, type Signal, signal } from '@preact/signals';
 import { createContext } from 'preact';
 import { useContext } from 'preact/hooks';
 import { type ClientFailure, checkoutAddress, type Outcome, type ReserveResult } from '../../client/index.ts';
@@ -120,10 +120,20 @@ export function createViewerModel(store: ShowStore): ViewerModel {
     return t('said.waiting', { item: label, n: joined.value.place });
   }
 
-  client.on('you', (reservation) => {
-    const item = itemsOf(reservation);
-    if (reservation.state !== 'held') notify(t(`said.${reservation.state}`, { item }));
-    else if (reservation.offer) notify(t('said.offer', { item }));
+  // Not by events of the SDK: holds also end while the page is not connected.
+  let known: ReadonlyMap<string, ReservationView['state']> | null = null;
+  effect(() => {
+    const { value } = store.reservations;
+    if (show.value === null) return;
+    const before = known;
+    known = new Map(value.map(({ id, state }) => [id, state]));
+    if (before === null) return;
+    const changed = value.filter(({ id, state, offer }) => before.get(id) !== state && (state !== 'held' || offer));
+    const texts = changed.map((reservation) => {
+      const { state } = reservation;
+      return t(`said.${state === 'held' ? 'offer' : state}`, { item: itemsOf(reservation) });
+    });
+    if (texts.length > 0) notify(texts.join(' '));
   });
   client.on('lost', (lost) => notify(t('said.lost', { item: lost.map(itemsOf).join(', ') })));
 

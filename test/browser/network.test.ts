@@ -1,0 +1,90 @@
+/** A viewer whose network is cut, and one whose tab is suspended: what they see is true again. */
+// slow: cuts and suspends a real page
+import { setTimeout as sleep } from 'node:timers/promises';
+import t from 'tap';
+import { SHOW, startLiveEngine } from '../support/live-engine.ts';
+import { launchChromium, pageScripts, skip } from './chromium.ts';
+import { button, collectErrors, isConnected, newPage, visit } from './visitors.ts';
+
+const SUSPENDED_MS = 4_000;
+const TICK_MS = 100;
+const CLOCK_OFF_MS_MAX = 300;
+
+const tee = { sku: 'TEE-M', product: 'tee', price: 1990, quantity: 3 };
+const cap = { sku: 'CAP', product: 'cap', price: 900, quantity: 5 };
+const terms = { currency: 'EUR', perBuyer: 2, holdMs: 60_000, opensInMs: 0, durationMs: 120_000 };
+const sale = { id: 'drop', title: 'Drop', ...terms, skus: [tee, cap] };
+
+t.test('a cut network: the banner appears and disappears, and nothing is missing after it', { skip }, async (t) => {
+  const engine = await startLiveEngine(t, { scripts: pageScripts(), proxied: true });
+  await engine.office.createSale(SHOW, sale, 'k-drop');
+  const friend = await engine.join('Friend');
+  const browser = await launchChromium(t);
+  const ana = await newPage(browser, 'phone');
+  const errors = collectErrors(ana, /WebSocket connection/);
+  await ana.goto(`${engine.controlUrl}/watch/${SHOW}?token=${await engine.token('Ana')}`);
+  await isConnected(ana);
+  await button(ana, /^Buy: Plain Tee/).click();
+  const hold = ana.locator('.hold[data-state="held"]');
+  await hold.waitFor();
+
+  engine.network?.down();
+  const banner = ana.getByText('Connection lost. Reconnecting …', { exact: true });
+  await banner.waitFor();
+  t.equal(await hold.isVisible(), true, 'what was known stays');
+  await friend.chat('Said while Ana was away');
+  await engine.office.pin(SHOW, 'cap');
+  const id = (await hold.getAttribute('data-reservation')) ?? '';
+  await engine.office.confirm(SHOW, id, { orderRef: 'ORD-1', amount: 1990 }, 'pay');
+  await sleep(500);
+  t.equal(await banner.isVisible(), true);
+
+  engine.network?.up();
+  await button(ana, /^Try now$/).click();
+  await banner.waitFor({ state: 'detached' });
+  await ana.getByRole('log').getByText('Said while Ana was away', { exact: true }).waitFor();
+  await ana.locator('.featured', { hasText: 'Sun Cap' }).waitFor();
+  await hold.waitFor({ state: 'detached' });
+  await ana.locator('.toast', { hasText: 'Order confirmed: Plain Tee' }).waitFor();
+  t.same(errors, []);
+});
+
+t.test('a suspended tab whose connection broke meanwhile: clock and holds are right', { skip }, async (t) => {
+  const engine = await startLiveEngine(t, { scripts: pageScripts(), proxied: true });
+  const { closesAt } = await engine.office.createSale(SHOW, sale, 'k-drop');
+  const browser = await launchChromium(t);
+  const { page } = await visit(engine, browser, { user: 'Bo', device: 'phone' });
+  await button(page, /^Buy: Plain Tee/).click();
+  const id = (await page.locator('.hold').getAttribute('data-reservation')) ?? '';
+  await page.evaluate(`globalThis.ticks = 0; setInterval(() => { ticks += 1; }, ${TICK_MS})`);
+  // Playwright keeps pages visible, so Page.setWebLifecycleState does nothing. The debugger stops
+  // timers and messages in the same way.
+  const cdp = await page.context().newCDPSession(page);
+  await cdp.send('Debugger.enable');
+  await cdp.send('Debugger.pause');
+  await sleep(SUSPENDED_MS / 2);
+  engine.network?.cut();
+  await engine.office.confirm(SHOW, id, { orderRef: 'ORD-2', amount: 1990 }, 'pay');
+  await engine.office.pin(SHOW, 'cap');
+  await sleep(SUSPENDED_MS / 2);
+  await cdp.send('Debugger.resume');
+  await cdp.send('Debugger.disable');
+  const ticks = Number(await page.evaluate('ticks'));
+  t.ok(ticks < SUSPENDED_MS / TICK_MS / 2, `it was suspended: ${ticks} ticks`);
+  await page.evaluate('void document.dispatchEvent(new Event("resume"))');
+  await page.locator('.toast', { hasText: 'Order confirmed: Plain Tee' }).waitFor();
+  await page.locator('.featured', { hasText: 'Sun Cap' }).waitFor();
+  t.equal(await page.locator('.hold').count(), 0);
+
+  const [text, at] = (await page.evaluate(`new Promise((read) => {
+    const countdown = document.querySelector('.featured .countdown');
+    new MutationObserver((_, observer) => {
+      observer.disconnect();
+      read([countdown.textContent, Date.now()]);
+    }).observe(countdown, { subtree: true, childList: true, characterData: true });
+  })`)) as [string, number];
+  const [minutes = 0, seconds = 0] = text.split(':').map(Number);
+  // A new second is shown when it begins.
+  const offMs = (closesAt ?? 0) - at - (minutes * 60 + seconds) * 1000;
+  t.ok(Math.abs(offMs) < CLOCK_OFF_MS_MAX, `the countdown is ${offMs} ms off`);
+});

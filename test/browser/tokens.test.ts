@@ -1,0 +1,113 @@
+/** Tokens that expire during a visit: each way in which a page gets the next one. */
+// slow: tokens live for 10 s
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Page } from 'playwright-core';
+import t, { type Test } from 'tap';
+import { SHOW, startLiveEngine } from '../support/live-engine.ts';
+import { launchChromium, pageScripts, skip } from './chromium.ts';
+import { collectErrors, isConnected, newPage } from './visitors.ts';
+
+/** The shortest that may be minted. */
+const TTL_S = 10;
+/** All have expired by then. */
+const AFTER_MS = 12_000;
+const EXPIRED = 'Your link has expired';
+
+/** A shop of another origin: `/token` mints for its visitor, `/page` shows the show in a frame. */
+async function startShop(t: Test) {
+  const shop = { minted: new Map<string, number>(), mint: (_user: string): string => '', engineUrl: '' };
+  const server = createServer(({ url = '/', headers }, response) => {
+    const { pathname, searchParams } = new URL(url, 'http://shop');
+    const user = searchParams.get('user');
+    if (user === null) return void response.writeHead(404).end();
+    const token = shop.mint(user);
+    shop.minted.set(user, (shop.minted.get(user) ?? 0) + 1);
+    if (pathname === '/token')
+      return void response
+        .writeHead(user === 'Eve' && shop.minted.get('Eve') !== 1 ? 403 : 200, {
+          ...{ 'access-control-allow-origin': headers.origin ?? '', 'access-control-allow-credentials': 'true' },
+        })
+        .end(token);
+    const reply = `addEventListener('message', async ({ source, origin, data }) => {
+      if (origin !== '${shop.engineUrl}' || data?.type !== 'stampede:token') return;
+      const token = await (await fetch('/token?user=${user}')).text();
+      source.postMessage({ type: 'stampede:token', token }, origin);
+    });`;
+    const frame = `<iframe title="show" width="380" height="700"
+      src="${shop.engineUrl}/watch/${SHOW}?embed=1&token=${token}"></iframe>`;
+    const script = pathname === '/page' ? `<script>${reply}</script>` : '';
+    response.writeHead(200, { 'content-type': 'text/html' }).end(`<!doctype html>${script}${frame}`);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.teardown(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return { shop, shopUrl: `http://localhost:${(server.address() as AddressInfo).port}` };
+}
+
+/** Counts the connections of a page and its frames. */
+function countSockets(page: Page): () => number {
+  let count = 0;
+  page.on('websocket', () => (count += 1));
+  return () => count;
+}
+
+t.test('a token that expires during the visit is renewed, or the page says what to do', { skip }, async (t) => {
+  const { shop, shopUrl } = await startShop(t);
+  const engine = await startLiveEngine(t, { scripts: pageScripts(), frameAncestors: [shopUrl] });
+  shop.engineUrl = engine.controlUrl;
+  const mint = (user: string): string => engine.tokens.mint({ show: SHOW, user, name: user, role: 'buyer' }, TTL_S);
+  shop.mint = mint;
+  const browser = await launchChromium(t);
+  const watchUrl = `${engine.controlUrl}/watch/${SHOW}`;
+  const open = async (address: string, device: 'phone' | 'desktop') => {
+    const page = await newPage(browser, device);
+    const found = { page, errors: collectErrors(page, /WebSocket|status of 40[34]/), sockets: countSockets(page) };
+    await page.goto(address, { waitUntil: 'commit' });
+    return found;
+  };
+  const tokenUrl = (user: string): string => encodeURIComponent(`${shopUrl}/token?user=${user}`);
+  // One after the other, so that a token does not expire while its page loads.
+  const framed = await open(`${shopUrl}/page?user=Fay`, 'desktop');
+  const inFrame = framed.page.frameLocator('iframe');
+  await isConnected(inFrame);
+  const ana = await open(`${watchUrl}?tokenUrl=${tokenUrl('Ana')}`, 'phone');
+  await isConnected(ana.page);
+  const eve = await open(`${watchUrl}?tokenUrl=${tokenUrl('Eve')}`, 'phone');
+  const silent = await open(`${shopUrl}/silent?user=Sue`, 'desktop');
+  const bo = await open(`${watchUrl}?token=${mint('Bo')}`, 'desktop');
+  await bo.page.waitForTimeout(AFTER_MS);
+
+  await t.test('in a frame the page of the shop sends the next one', async (t) => {
+    await isConnected(inFrame);
+    t.equal(framed.sockets(), 1, 'the connection went on');
+    t.ok((shop.minted.get('Fay') ?? 0) >= 2);
+    await inFrame.getByLabel('Your message').fill('Still here');
+    await inFrame.getByRole('button', { name: 'Send', exact: true }).click();
+    await ana.page.getByRole('log').getByText('Still here').waitFor();
+  });
+
+  await t.test('the page fetches it from tokenUrl, the first one too', async (t) => {
+    await isConnected(ana.page);
+    t.equal(ana.sockets(), 1, 'the connection went on');
+    await ana.page.reload();
+    await isConnected(ana.page);
+    await ana.page.getByLabel('Your message').waitFor();
+  });
+
+  await t.test('a shop that has none, a parent that does not reply, and a link alone', async (t) => {
+    for (const page of [eve.page, silent.page.frameLocator('iframe'), bo.page]) {
+      await page.getByRole('alert').filter({ hasText: EXPIRED }).waitFor();
+      t.equal(await page.getByRole('button', { name: 'Join again' }).count(), 1);
+    }
+    shop.minted.delete('Eve');
+    await eve.page.getByRole('button', { name: 'Join again' }).click();
+    await isConnected(eve.page);
+  });
+  t.same(
+    [framed, silent, ana, eve, bo].flatMap(({ errors }) => errors),
+    [],
+  );
+});
