@@ -1,4 +1,4 @@
-import { signal } from '@preact/signals';
+import { signal, useSignal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
 import { Button } from '../shared/components/button.tsx';
 import { EmptyState } from '../shared/components/empty-state.tsx';
@@ -15,7 +15,7 @@ import { SaleChips } from './sale-chips.tsx';
 import { open, phase } from './session.ts';
 import { Shelf, ShopSheet } from './shelf.tsx';
 import { useSpokenSales } from './spoken.ts';
-import { Stage } from './stage.tsx';
+import { Stage, type VideoShape } from './stage.tsx';
 import { TopBar } from './top-bar.tsx';
 import { useViewer, ViewerContext } from './viewer-model.ts';
 
@@ -50,6 +50,7 @@ export function App({ isEmbedded }: { isEmbedded: boolean }) {
 function Page({ isEmbedded }: { isEmbedded: boolean }) {
   const { store, show, sheet } = useViewer();
   useSpokenSales();
+  const shape = useSignal<VideoShape>('wide');
   const title = show.value?.title;
   useEffect(() => {
     if (title !== undefined) document.title = title;
@@ -62,7 +63,9 @@ function Page({ isEmbedded }: { isEmbedded: boolean }) {
   };
   const isLoading = show.value === null;
   const hasVideo = !isEmbedded && show.value?.videoUrl != null;
-  const className = ['page', isWide.value ? 'wide' : 'narrow', hasVideo ? 'filmed' : '', isEmbedded ? 'embedded' : ''];
+  const isFilmed = hasVideo && shape.value !== 'failed';
+  const className = ['page', isWide.value ? 'wide' : 'narrow', isEmbedded ? 'embedded' : ''];
+  if (isFilmed) className.push('filmed', !isWide.value && shape.value === 'tall' ? 'behind' : '');
   return (
     <>
       <a class='skip' href='#now'>
@@ -72,7 +75,7 @@ function Page({ isEmbedded }: { isEmbedded: boolean }) {
         <main class='show'>
           <div class='head'>
             <TopBar />
-            {hasVideo && <Stage />}
+            {hasVideo && <Stage shape={shape} />}
           </div>
           <ConnectionBanner />
           <Announcement />

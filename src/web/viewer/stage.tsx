@@ -1,76 +1,89 @@
-import { useSignal } from '@preact/signals';
+import { type Signal, useSignal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
+import { Banner } from '../shared/components/banner.tsx';
 import { Button } from '../shared/components/button.tsx';
 import { Icon } from '../shared/components/icon.tsx';
 import { t } from '../shared/i18n.ts';
 import { attachVideo } from './video.ts';
 import { useViewer } from './viewer-model.ts';
 
+/** `tall`: higher than wide, so a phone shows it behind everything else. */
+export type VideoShape = 'wide' | 'tall' | 'failed';
+
 /** The stream: starts muted, because browsers refuse sound before the first press. */
-export function Stage() {
+export function Stage({ shape }: { shape: Signal<VideoShape> }) {
   const { show } = useViewer();
   const video = useRef<HTMLVideoElement>(null);
   const isMuted = useSignal(true);
   const isPaused = useSignal(false);
-  const hasFailed = useSignal(false);
-  const attempt = useSignal(1);
   const { videoUrl, posterUrl } = show.value ?? {};
-  const load = (): (() => void) => {
-    hasFailed.value = false;
-    if (video.current === null || videoUrl == null) return () => {};
+  const hasFailed = shape.value === 'failed';
+  useEffect(() => {
+    shape.value = 'wide';
+  }, [videoUrl]);
+  useEffect(() => {
+    if (video.current === null || videoUrl == null) return;
     return attachVideo(video.current, videoUrl, {
       onPaused: () => {
         isPaused.value = true;
       },
       onFailed: () => {
-        hasFailed.value = true;
+        shape.value = 'failed';
       },
     });
-  };
-  useEffect(load, [videoUrl, attempt.value]);
+  }, [videoUrl, hasFailed]);
+  const retry = (
+    <Button
+      look='text'
+      onClick={() => {
+        shape.value = 'wide';
+      }}
+    >
+      {t('retry')}
+    </Button>
+  );
   return (
-    <section class='stage' aria-label={t('video')}>
-      <video
-        ref={video}
-        muted={isMuted.value}
-        poster={posterUrl ?? undefined}
-        playsInline
-        loop={isFile(videoUrl)}
-        onPlaying={() => {
-          isPaused.value = false;
-        }}
-      />
-      {hasFailed.value && (
-        <div class='stage-note' role='status'>
-          <p>{t('video.failed')}</p>
+    <>
+      <div role='status'>
+        {hasFailed && (
+          <Banner icon='videoOff' actions={retry}>
+            <span>{t('video.failed')}</span>
+          </Banner>
+        )}
+      </div>
+      {!hasFailed && (
+        <section class='stage' aria-label={t('video')}>
+          <video
+            ref={video}
+            muted={isMuted.value}
+            poster={posterUrl ?? undefined}
+            playsInline
+            loop={isFile(videoUrl)}
+            onLoadedMetadata={({ currentTarget: { videoHeight, videoWidth } }) => {
+              shape.value = videoHeight > videoWidth ? 'tall' : 'wide';
+            }}
+            onPlaying={() => {
+              isPaused.value = false;
+            }}
+          />
+          {isPaused.value && (
+            <Button look='icon' class='stage-play' label={t('play')} onClick={() => void video.current?.play()}>
+              <Icon name='play' solid />
+            </Button>
+          )}
           <Button
-            look='outline'
+            look='icon'
+            class='stage-sound'
+            label={t(isMuted.value ? 'sound.on' : 'sound.off')}
             onClick={() => {
-              attempt.value += 1;
+              isMuted.value = !isMuted.value;
             }}
           >
-            {t('retry')}
+            <Icon name={isMuted.value ? 'soundOff' : 'soundOn'} />
           </Button>
-        </div>
+        </section>
       )}
-      {isPaused.value && !hasFailed.value && (
-        <Button look='icon' class='stage-play' label={t('play')} onClick={() => void video.current?.play()}>
-          <Icon name='play' solid />
-        </Button>
-      )}
-      {!hasFailed.value && (
-        <Button
-          look='icon'
-          class='stage-sound'
-          label={t(isMuted.value ? 'sound.on' : 'sound.off')}
-          onClick={() => {
-            isMuted.value = !isMuted.value;
-          }}
-        >
-          <Icon name={isMuted.value ? 'soundOff' : 'soundOn'} />
-        </Button>
-      )}
-    </section>
+    </>
   );
 }
 
