@@ -71,6 +71,16 @@ t.test('src/config/README.md lists every setting as the help does, and no other'
   t.same(rows, wanted);
 });
 
+t.test('the version is that of the lock file, and later than the previous release or equal to it', async (t) => {
+  const [{ version }, lock] = [JSON.parse(read('package.json')), JSON.parse(read('package-lock.json'))];
+  t.match(version, /^\d+\.\d+\.\d+(?:-dev)?$/);
+  t.same([lock.version, lock.packages[''].version], [version, version]);
+  const [tarball = ''] = readdirSync(join(ROOT, 'test/fixtures/releases')).filter((name) => name.endsWith('.tgz'));
+  const previous = tarball.slice('stampede-'.length, -'.tgz'.length);
+  const number = (text: string): number => text.split(/[.-]/, 3).reduce((sum, part) => sum * 1_000 + Number(part), 0);
+  t.ok(number(version) > number(previous) || version === previous, `${version} follows ${previous}`);
+});
+
 t.test('the lock file lists the optional packages of all platforms, as npm ci requires', async (t) => {
   const { packages } = JSON.parse(read('package-lock.json')) as {
     packages: Record<string, { optionalDependencies?: Record<string, string> }>;
