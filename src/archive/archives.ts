@@ -16,6 +16,7 @@ import type {
   Removed,
   ShowIdentity,
 } from '../domain/archive.ts';
+import { asFolderError } from '../domain/file-errors.ts';
 import { isId } from '../domain/mistakes.ts';
 import { LIMITS } from '../limits.ts';
 import { fail, failure, ok, type Result, StampedeError } from '../protocol/codes.ts';
@@ -76,14 +77,25 @@ export function createArchives(options: ArchivesOptions): RunningArchives {
     return names.length;
   }
 
-  /** Throws if a folder in the place of the archive is not of this show. */
-  async function checkFolders(showId: string): Promise<{ identity: ShowIdentity; hasArchive: boolean }> {
+  /**
+   * Returns the folders that are the archive of this show. Throws if another folder is in its
+   * place; with `force` that one is ignored.
+   */
+  async function checkFolders(
+    showId: string,
+    { force = false } = {},
+  ): Promise<{ identity: ShowIdentity; own: string[] }> {
     const identity = unwrap(await store.identityOf(showId));
-    if (identity === null) throw new StampedeError(failure('show_not_found'));
+    const own: string[] = [];
     // In this order: the next one becomes the final one.
-    const isNext = await checkOwner(nextFolder(folder, showId), showId, identity);
-    const isFinal = await checkOwner(finalFolder(showId), showId, identity);
-    return { identity, hasArchive: isNext || isFinal };
+    for (const path of [nextFolder(folder, showId), finalFolder(showId)])
+      try {
+        if (await checkOwner(path, showId, identity)) own.push(path);
+      } catch (error) {
+        if (!force || identity === null || !(error instanceof ForeignArchive)) throw error;
+      }
+    if (identity === null) throw new StampedeError(failure('show_not_found'));
+    return { identity, own };
   }
 
   async function run(showId: string): Promise<Result<Archived>> {
@@ -119,21 +131,23 @@ export function createArchives(options: ArchivesOptions): RunningArchives {
       clearInterval(renewing);
       await rm(partial, { recursive: true, force: true }).catch(() => {});
       await store.thawShow(showId, show.token);
-      return failureOf(showId, error, 'The show is as before, because its archive failed.');
+      return failureOf(showId, error, 'The show was not archived, and is as before.');
     } finally {
       clearInterval(renewing);
     }
   }
 
+  /** @param state says what became of the show. */
   function failureOf(showId: string, error: unknown, state: string): Result<never> {
     if (error instanceof StampedeError) return { ok: false, error: error.failure };
-    const { message } = error as Error;
     if (error instanceof ForeignArchive) {
+      const { message, folder: path } = error;
       if (!reported.has(showId)) logger.warn({ show: showId, reason: message }, 'a folder is not of this show');
       reported.add(showId);
-      return fail('archive_failed', message, { retryAfterMs: RETRY_MS });
+      return fail('archive_conflict', message, { details: { folder: path } });
     }
     logger.error({ err: error, show: showId }, 'the archive of a show could not be written or deleted');
+    const { message } = asFolderError(folder, 'ARCHIVE_DIR', error);
     return fail('archive_failed', `${state} ${message}`, { retryAfterMs: RETRY_MS });
   }
 
@@ -234,20 +248,24 @@ export function createArchives(options: ArchivesOptions): RunningArchives {
     async remove(showId, { force = false } = {}) {
       if (!isId(showId)) return fail('show_not_found');
       let files: Removed['files'] = 'none';
+      let isCondemned = false;
       try {
         // Looked for first: another deletion moves them only after the show is condemned.
-        const { hasArchive } = await checkFolders(showId);
-        const condemned = await store.condemnShow(showId, { unlessArchived: !hasArchive && !force });
+        const { own } = await checkFolders(showId, { force });
+        const condemned = await store.condemnShow(showId, { unlessArchived: own.length === 0 && !force });
         if (!condemned.ok) return condemned;
         if (condemned.value === 'kept')
           return fail('archive_failed', filesMissing(finalFolder(showId)), { retryAfterMs: RETRY_MS });
+        isCondemned = true;
         // Renamed first: a repeat would refuse a folder that is half deleted.
-        for (const name of [nextFolder(folder, showId), finalFolder(showId)])
-          await rename(name, partialFolder(showId)).catch(ignoreMissing);
+        for (const path of own) await rename(path, partialFolder(showId)).catch(ignoreMissing);
         const removed = await removePartials(showId, () => false).catch(ignoreMissing);
-        if (condemned.value === 'had_archive') files = hasArchive || removed ? 'deleted' : 'missing';
+        if (condemned.value === 'had_archive') files = own.length > 0 || removed ? 'deleted' : 'missing';
       } catch (error) {
-        return failureOf(showId, error, 'The show is being deleted, and a job tries again to delete its archive.');
+        const state = isCondemned
+          ? 'The show is being deleted, and a job tries again to delete its archive.'
+          : 'The show was not deleted.';
+        return failureOf(showId, error, state);
       }
       const deleted = await store.deleteShow(showId);
       if (!deleted.ok) return deleted;

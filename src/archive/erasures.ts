@@ -17,6 +17,7 @@ import {
   NOTHING_ERASED,
   type PlannedErasure,
 } from '../domain/erasure.ts';
+import { isId } from '../domain/mistakes.ts';
 import { LIMITS } from '../limits.ts';
 import { fail, ok, type Result, StampedeError } from '../protocol/codes.ts';
 import type { Logger } from '../telemetry/logger.ts';
@@ -85,6 +86,8 @@ export function createErasures({ store, folder, logger }: ErasuresOptions): Runn
     const archived = new Set((await archivedShows(folder)).filter(isDue));
     for (const showId of retry ?? unwrap(await store.showIds())) {
       checkRunning();
+      // The name of a copy of an archive.
+      if (!isId(showId)) continue;
       const erased = { user, pseudonym: pseudonymOf(secret, showId) };
       const done = await store.eraseInShow(showId, erased);
       if (!done.ok) remaining.push(failed(showId, done.error));
@@ -125,21 +128,20 @@ export function createErasures({ store, folder, logger }: ErasuresOptions): Runn
     try {
       const summary = unwrap(await store.archiveOf(showId));
       const identity = unwrap(await store.identityOf(showId));
-      if (summary !== null && identity !== null && (await isForeign(folder, showId, identity)))
-        return [none, { show: showId, reason: 'archive_missing', retried: false }];
+      const isOther = identity !== null && (await isForeign(folder, showId, identity));
+      // Also in the archive of a show that is not in Redis, or has another one in its place.
       const found = await eraseInArchive(folder, showId, erased, store.now());
-      if (found === null) {
-        if (summary === null) return [none, null];
-        return [none, { show: showId, reason: 'archive_missing', retried: false }];
-      }
+      const missing: ErasureRest = { show: showId, reason: 'archive_missing', retried: false };
+      const rest = summary !== null && (found === null || isOther) ? missing : null;
+      if (found === null) return [none, rest];
       const { manifest, sha256, ledgerEntries, orders, isChanged } = found;
-      if (summary !== null) {
+      if (summary !== null && !isOther) {
         if (summary.sha256 !== sha256)
           unwrap(await store.replaceArchive(showId, manifest.token, { ...summary, sha256 }));
         // They still have the user, and the archive is proven.
         unwrap(await store.purgeShow(showId));
       }
-      return [isChanged ? count({ archives: 1, ledgerEntries, reservations: orders }) : none, null];
+      return [isChanged ? count({ archives: 1, ledgerEntries, reservations: orders }) : none, rest];
     } catch (error) {
       if (!(error instanceof DamagedArchive)) return [none, failed(showId, error)];
       logger.error({ err: error, show: showId }, 'a user could not be erased from a damaged archive');

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { ShowIdentity, ShowTotals } from '../domain/archive.ts';
+import { fileReason, NOT_READ } from '../domain/file-errors.ts';
 import { nextFolder } from './folders.ts';
 import type { FileEntry } from './lines.ts';
 
@@ -75,25 +76,38 @@ export const isOfShow = (manifest: Manifest, show: string, { createdAt, origin, 
       (manifest.origin === undefined || origin === null || manifest.origin === origin)));
 
 /**
- * Returns whether the folder exists. Throws unless it has an archive of this show: any other folder
- * is neither replaced nor deleted, because it may belong to another installation.
+ * Returns whether the folder exists. Throws unless it has an archive of this show (`identity` null:
+ * Redis has no such show). Any other folder is neither replaced nor deleted, because it may belong
+ * to another installation.
  */
-export async function checkOwner(folder: string, show: string, identity: ShowIdentity): Promise<boolean> {
+export async function checkOwner(folder: string, show: string, identity: ShowIdentity | null): Promise<boolean> {
   if ((await stat(folder).catch(() => null)) === null) return false;
-  let problem = 'is of another show with this id';
-  try {
-    if (isOfShow((await readManifest(folder)).manifest, show, identity)) return true;
-  } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    problem = code === 'ENOENT' ? 'is no archive' : `cannot be read (${message})`;
-  }
-  throw new ForeignArchive(
-    `The folder ${folder} ${problem}, so it is not replaced or deleted. Give each installation a separate ` +
-      'ARCHIVE_DIR, or move this folder away, and repeat the request.',
-  );
+  const found = await readManifest(folder).catch((error: NodeJS.ErrnoException) => error);
+  if (!(found instanceof Error) && identity !== null && isOfShow(found.manifest, show, identity)) return true;
+  throw new ForeignArchive(folder, show, found instanceof Error ? found : found.manifest, identity !== null);
 }
 
-export class ForeignArchive extends Error {}
+/** A folder in the place of the archive of a show is not of this show. */
+export class ForeignArchive extends Error {
+  readonly folder: string;
+
+  constructor(folder: string, show: string, found: Manifest | Error, isShowInRedis: boolean) {
+    super(
+      `The folder ${folder} ${contentOf(found)}${isShowInRedis ? '' : `, and there is no show ${show} in Redis`}. ` +
+        'Nothing was changed. If it is left of a show that was deleted, or was put back, delete it or move it out of ' +
+        `ARCHIVE_DIR${isShowInRedis ? ', and repeat the request' : ''}. If it belongs to another installation, give ` +
+        'each one a separate ARCHIVE_DIR.',
+    );
+    this.folder = folder;
+  }
+}
+
+/** Says what a folder is instead of the expected archive. */
+function contentOf(found: Manifest | NodeJS.ErrnoException): string {
+  if (!(found instanceof Error)) return `is the archive of another show, "${found.title}"`;
+  if (found.code === 'ENOENT') return `is no archive (it has no ${MANIFEST})`;
+  return `cannot be read (${fileReason(found, NOT_READ)})`;
+}
 
 /** Returns whether an archive is in the place of that of this show, and of another show. */
 export async function isForeign(folder: string, show: string, identity: ShowIdentity): Promise<boolean> {

@@ -1,6 +1,7 @@
 /** Reads an archive back: replays its ledger, and compares everything else with it. */
 import { join } from 'node:path';
 import type { ArchiveVerification, LedgerRow, ShowTotals, UnreadableRow } from '../domain/archive.ts';
+import { fileReason, NOT_READ } from '../domain/file-errors.ts';
 import { compareBooks, LedgerReplay } from '../domain/ledger.ts';
 import type { SaleBooks } from '../domain/sale.ts';
 import type { ReservationView, ShowEvent } from '../protocol/messages.ts';
@@ -50,7 +51,7 @@ export async function replayFiles(folder: string): Promise<Replayed> {
   const read = async (name: FileName, onRow: (row: never) => void): Promise<void> => {
     entries[name] = await readLines(join(folder, FILES[name]), onRow as (row: unknown) => void).catch(
       (cause: Error) => {
-        throw new Error(`${FILES[name]} cannot be read: ${cause.message}`, { cause });
+        throw new Error(`${FILES[name]} cannot be read: ${fileReason(cause, NOT_READ)}`, { cause });
       },
     );
   };

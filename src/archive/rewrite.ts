@@ -12,9 +12,11 @@ import { copyFile, mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/p
 import { join } from 'node:path';
 import type { LedgerRow, UnreadableRow } from '../domain/archive.ts';
 import { type Erased, erasedEntry } from '../domain/erasure.ts';
+import { asFolderError, NOT_READ } from '../domain/file-errors.ts';
+import { isId } from '../domain/mistakes.ts';
 import { StampedeError } from '../protocol/codes.ts';
 import type { ReservationView } from '../protocol/messages.ts';
-import { ERASURE_PARTIAL, moveInto, nextFolder, syncFolder } from './folders.ts';
+import { ERASURE_PARTIAL, moveInto, nextFolder, PARTIAL, syncFolder } from './folders.ts';
 import { type FileEntry, linesOf, writeLines } from './lines.ts';
 import { FILES, type FileName, MANIFEST, type Manifest, manifestText, readManifest } from './manifest.ts';
 import { fileProblems, replayFiles } from './replay.ts';
@@ -31,17 +33,22 @@ export interface Rewritten {
 /** The archive is as before, and cannot be changed. */
 export class DamagedArchive extends Error {}
 
-/** Returns the shows that have an archive in the folder. */
+const RETRIED = 'A job tries the erasure again.';
+
+/**
+ * Returns the names of all archives in the folder: those of shows in Redis, those of deleted shows
+ * that were put back, and copies with other names.
+ */
 export async function archivedShows(folder: string): Promise<string[]> {
   const names = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return [];
-    const message =
-      `The archive folder ${folder} cannot be read (${error.code}). ` +
-      'Set ARCHIVE_DIR to a folder that the engine may read and write. A job tries the erasure again.';
-    throw new StampedeError({ code: 'archive_failed', message }, { cause: error });
+    const { message } = asFolderError(folder, 'ARCHIVE_DIR', error, NOT_READ);
+    throw new StampedeError({ code: 'archive_failed', message: `${message} ${RETRIED}` }, { cause: error });
   });
-  const shows = names.map((name) => name.replace(/\.next$/, '')).filter((name) => !name.includes('.'));
-  return [...new Set(shows)].sort();
+  const found = new Set<string>();
+  for (const name of names.filter((each) => !each.endsWith(PARTIAL)))
+    if (await exists(`${join(folder, name)}/${isId(name) ? '' : MANIFEST}`)) found.add(name.replace(/\.next$/, ''));
+  return [...found].sort();
 }
 
 /** Returns null if there is no archive of the show. Throws `DamagedArchive`, or why it failed. */

@@ -1,6 +1,7 @@
 /** Moves a show between Redis servers by a file ("Exports" in src/README.md). */
 import { randomUUID } from 'node:crypto';
 import type { Page } from '../domain/archive.ts';
+import { fileReason, NOT_READ, type Reasons } from '../domain/file-errors.ts';
 import type { RawRecord, RecordPage, TransferStore } from '../domain/transfer.ts';
 import { LIMITS } from '../limits.ts';
 import { fail, ok, type Result, StampedeError } from '../protocol/codes.ts';
@@ -22,9 +23,9 @@ function unwrap<T>(result: Result<T>): T {
 }
 
 /** Returns the failure of the store, or of the file with its reason. */
-function failureOf(error: unknown, what: string): Result<never> {
+function failureOf(error: unknown, what: string, reasons?: Reasons): Result<never> {
   if (error instanceof StampedeError) return { ok: false, error: error.failure };
-  return fail('archive_failed', `${what}: ${(error as Error).message}`);
+  return fail('archive_failed', `${what}: ${fileReason(error, reasons)}`);
 }
 
 /** Writes a show that is not live to a file. Changes of the show are refused meanwhile. */
@@ -73,10 +74,9 @@ export async function exportShow(
   }
 }
 
-/** Replaces what Node.js says about a file that is missing, not gzip, or cut. */
+/** Replaces what Node.js says about a file that is not gzip, or cut. */
 function inWords(error: unknown): unknown {
   const { code } = error as NodeJS.ErrnoException;
-  if (code === 'ENOENT') return new Error('it does not exist', { cause: error });
   if (code === 'Z_BUF_ERROR') return new Error('it is incomplete; export the show again', { cause: error });
   return code === 'Z_DATA_ERROR' ? new Error('it is not an export of Stampede, or damaged', { cause: error }) : error;
 }
@@ -97,7 +97,7 @@ export async function importShow({ store, path, onProgress }: TransferOptions): 
       },
     });
   } catch (error) {
-    return failureOf(inWords(error), unreadable);
+    return failureOf(inWords(error), unreadable, NOT_READ);
   }
   const { show, header, manifest } = found;
   const begun = await store.beginImport(show.show);

@@ -1,6 +1,7 @@
 /** `stampede verify --archive`: proves an archived show from its files alone. */
 import { archiveFolder, verifyArchive } from '../archive/index.ts';
 import type { ArchiveVerification } from '../domain/archive.ts';
+import { fileReason, NOT_READ } from '../domain/file-errors.ts';
 import { EXIT, print, printError } from './command.ts';
 
 /** @param report returns the text for people. */
@@ -13,7 +14,9 @@ export async function verifyArchiveAt(
     print(report === null ? JSON.stringify(found, null, 2) : report(found));
     return found.violations.length === 0 ? EXIT.ok : EXIT.failed;
   } catch (error) {
-    printError(`stampede verify: the archive ${path} cannot be read: ${(error as Error).message}`);
+    const { path: missing = path } = error as NodeJS.ErrnoException;
+    const reason = fileReason(error, { ...NOT_READ, ENOENT: `${missing} does not exist` });
+    printError(`stampede verify: the archive ${path} cannot be read: ${reason}`);
     return EXIT.failed;
   }
 }

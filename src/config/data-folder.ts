@@ -13,41 +13,24 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
+import { FolderError, type FolderSetting, fileReason } from '../domain/file-errors.ts';
 
-const REASONS: Readonly<Record<string, string>> = {
-  EACCES: 'this user may not write there',
-  EPERM: 'this user may not write there',
-  EROFS: 'its file system is read-only',
-  ENOTDIR: 'it is not a folder',
-  ENOENT: 'it cannot be created there',
-  ENOSPC: 'its disk is full',
-  EDQUOT: 'its disk quota is used up',
-  ENAMETOOLONG: 'its path is too long',
-  ELOOP: 'its path has a loop of symbolic links',
-};
+/** A missing folder is made. */
+const NOT_MADE = { ENOENT: 'it cannot be created there' };
 
 /** Returns the absolute path of the folder, which it creates. Throws why it cannot be used. */
-export function prepareFolder(path: string, setting: 'DATA_DIR' | 'ARCHIVE_DIR' = 'DATA_DIR'): string {
+export function prepareFolder(path: string, setting: FolderSetting = 'DATA_DIR'): string {
   const folder = resolve(path);
   try {
     makeFolder(folder);
     accessSync(folder, USED);
     return folder;
-  } catch (cause) {
-    throw new Error(
-      `The ${setting === 'DATA_DIR' ? 'data' : 'archive'} folder ${folder} cannot be used: ` +
-        `${reasonOf(cause)}. Set ${setting} to a writable folder.`,
-      { cause },
-    );
+  } catch (error) {
+    throw new FolderError(folder, setting, error, NOT_MADE);
   }
 }
 
 const USED = constants.R_OK | constants.W_OK | constants.X_OK;
-
-function reasonOf(cause: unknown): string {
-  const { code = '', message } = cause as NodeJS.ErrnoException;
-  return REASONS[code] ?? message;
-}
 
 export interface ArchiveFolder {
   readonly archiveDir: string;
@@ -73,7 +56,7 @@ export function archiveFolderProblem(
     if (!isReadOnly) tryFolder(folder);
     return null;
   } catch (error) {
-    return `${archiveDir} cannot be used: ${reasonOf(error)}`;
+    return `${archiveDir} cannot be used: ${fileReason(error, NOT_MADE)}`;
   }
 }
 

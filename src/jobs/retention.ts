@@ -58,7 +58,8 @@ export function createRetention({
       case 'purge':
         return after(await store.purgeShow(showId), null);
       case 'delete':
-        return after(await archives.remove(showId), null);
+        // It was decided: a folder of another show does not keep it in Redis.
+        return after(await archives.remove(showId, { force: true }), null);
       case 'forget':
         return after(await store.deleteShow(showId), null);
     }

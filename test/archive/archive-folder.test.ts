@@ -1,11 +1,12 @@
 /** One ARCHIVE_DIR and two installations: a show with the same id takes no archive of another. */
-import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createErasures, verifyArchive } from '../../src/archive/index.ts';
 import type { ShowIdentity } from '../../src/domain/archive.ts';
 import { createRetention } from '../../src/jobs/index.ts';
 import { createLogger } from '../../src/telemetry/logger.ts';
 import { archivesOf, temporaryFolder } from '../support/archives.ts';
+import { filesNaming } from '../support/every-value.ts';
 import { HOST, outcome, StoreFixture, unwrap } from '../support/store-fixture.ts';
 
 const fixture = await StoreFixture.open('own:');
@@ -14,7 +15,12 @@ const other = await fixture.connectAnother({ keyPrefix: 'own2:' });
 
 const REFUSED = {
   ok: false,
-  error: { code: 'archive_failed', message: /is of another show with this id.*ARCHIVE_DIR, or move this folder away/ },
+  error: {
+    code: 'archive_conflict',
+    message:
+      /^The folder \S+ is the archive of another show, "Show"\. Nothing was changed\. .*move it out of ARCHIVE_DIR/,
+    details: { folder: String },
+  },
 };
 const MISSING = {
   ok: false,
@@ -66,18 +72,70 @@ test('two installations with one ARCHIVE_DIR lose no archive of a show with the 
   t.match(await mine.remove(show, { force: true }), { ok: true, value: { files: 'missing' } });
 });
 
-test('an archive that was put back after its show was deleted is not replaced by a new show', async (t) => {
-  const [folder, show] = [temporaryFolder(t), newShow()];
+/** A show of which Redis knows nothing, and its archive, which was put back. */
+async function putBack(folder: string, show: string): Promise<void> {
   const archives = archivesOf(store, folder);
   await ended(show);
   unwrap(await archives.archive(show));
   renameSync(join(folder, show), join(folder, 'away'));
   unwrap(await archives.remove(show, { force: true }));
   renameSync(join(folder, 'away'), join(folder, show));
+}
+
+test('an archive that was put back after its show was deleted is named, and not replaced or deleted', async (t) => {
+  const [folder, show] = [temporaryFolder(t), newShow()];
+  const archives = archivesOf(store, folder);
+  await putBack(folder, show);
+  const message = new RegExp(
+    `^The folder ${join(folder, show)} is .*, and there is no show ${show} in Redis\\. Nothing`,
+  );
+  const named = { ok: false, error: { code: 'archive_conflict', message, details: { folder: join(folder, show) } } };
+  t.match(await archives.remove(show), named);
+  t.match(await archives.remove(show, { force: true }), named, 'force does not delete it either');
   await ended(show);
   t.match(await archives.archive(show), REFUSED);
   t.match(await archives.remove(show), REFUSED);
   t.same((await verifyArchive(join(folder, show))).violations, []);
+
+  t.same(unwrap(await archives.remove(show, { force: true })), { files: 'none' }, 'by force the new show is deleted');
+  t.match(await archives.remove(show), named, 'and the folder stays');
+  rmSync(join(folder, show), { recursive: true });
+  t.equal(outcome(await archives.remove(show)), 'show_not_found');
+});
+
+test('a deletion that was killed is finished beside an archive that was put back', async (t) => {
+  const [folder, show] = [temporaryFolder(t), newShow()];
+  await putBack(folder, show);
+  await ended(show);
+  unwrap(await store.condemnShow(show));
+  await client.zadd('own:retention', 1, show);
+  const { logger } = warnings();
+  await createRetention({ store, archives: archivesOf(store, folder), retentionMs: 0, logger })();
+  t.equal(await client.exists(time.key(show, 'show')), 0);
+  t.same(readdirSync(folder), [show]);
+});
+
+test('an error of the disk becomes a sentence that says what to do', async (t) => {
+  const [folder, show] = [temporaryFolder(t), newShow()];
+  await ended(show);
+  const meanings = {
+    EROFS: 'its file system is read-only. Mount it writable, or set',
+    EACCES: 'this user may not write there. Give the user of this process the permission to read and write it, or set',
+    ENOSPC: 'its disk is full. Free some space, or set',
+    EDQUOT: 'its disk quota is used up. Raise the quota or free some space, or set',
+    ENOENT: 'it does not exist. Check the path, and that its disk is mounted, or set',
+    ENOTDIR: 'it is not a folder. Set',
+  };
+  for (const [code, meaning] of Object.entries(meanings)) {
+    const prepareFolder = (): never => {
+      throw Object.assign(new Error(`${code}: raw, mkdir '${folder}'`), { code, syscall: 'mkdir' });
+    };
+    const problem = `The archive folder ${folder} cannot be used: ${meaning} ARCHIVE_DIR to a writable folder.`;
+    t.match(await archivesOf(store, folder, { prepareFolder }).archive(show), {
+      ok: false,
+      error: { code: 'archive_failed', message: `The show was not archived, and is as before. ${problem}` },
+    });
+  }
 });
 
 test('a show that another installation made in the same millisecond is another show', async (t) => {
@@ -185,7 +243,10 @@ test('a folder that is no archive, or cannot be read, is not deleted', async (t)
   mkdirSync(join(folder, show));
   writeFileSync(join(folder, show, 'photo.jpg'), 'mine');
   const archives = archivesOf(store, folder);
-  t.match(await archives.archive(show), { ok: false, error: { code: 'archive_failed', message: /is no archive/ } });
+  t.match(await archives.archive(show), {
+    ok: false,
+    error: { code: 'archive_conflict', message: /is no archive \(it has no manifest\.json\)/ },
+  });
   writeFileSync(join(folder, show, 'manifest.json'), '{');
   t.match(await archives.remove(show), {
     ok: false,
@@ -207,24 +268,34 @@ test('a show of an earlier release, without origin, continues its interrupted ar
   t.same(readdirSync(folder), []);
 });
 
-test('a user is not erased from the archive of another installation in the place of an own one', async (t) => {
-  const [folder, show] = [temporaryFolder(t), newShow()];
-  await ended(show);
-  unwrap(await archivesOf(store, folder).archive(show));
-  renameSync(join(folder, show), join(folder, 'away'));
-  await ended(show, other);
-  unwrap(await archivesOf(other, folder).archive(show));
-  renameSync(join(folder, 'away'), join(temporaryFolder(t), 'away'));
-  const before = readFileSync(join(folder, show, 'manifest.json'), 'utf8');
+test('a user is erased from each archive in the folder, also from those that Redis does not list', async (t) => {
+  const [folder, show, listed] = [temporaryFolder(t), newShow(), newShow()];
+  /** An archive whose ledger names Ann. */
+  const archived = async (id: string, into: typeof other = store): Promise<void> => {
+    unwrap(await into.createShow({ id, title: 'Show' }, HOST));
+    unwrap(await into.startShow(id, HOST));
+    await into.reserve(id, [{ user: 'ann-lee', key: 'k', sale: 'none', lines: [{ sku: 'S', qty: 1 }] }]);
+    unwrap(await into.endShow(id, HOST));
+    unwrap(await archivesOf(into, folder).archive(id));
+  };
+  await archived(show);
+  renameSync(join(folder, show), join(folder, `${show}.before`));
+  unwrap(await archivesOf(store, folder).remove(show, { force: true }));
+  await archived(listed);
+  renameSync(join(folder, listed), join(temporaryFolder(t), 'away'));
+  await archived(listed, other);
+  t.equal(filesNaming(folder, ['ann-lee']).length, 2);
+  for (const name of ['lost+found', 'empty.old']) mkdirSync(join(folder, name));
+  writeFileSync(join(folder, 'notes'), '');
   const { logger, lines } = warnings();
-  const report = unwrap(await createErasures({ store, folder, logger }).erase('ann'));
-  t.equal(report.state, 'incomplete');
+  const report = unwrap(await createErasures({ store, folder, logger }).erase('ann-lee'));
+  t.match(report, { state: 'incomplete', archives: 2 });
   t.match(lines.join(''), /a user was erased incompletely.*repeated/);
-  t.match(
-    report.remaining.filter((rest) => rest.show === show),
-    [{ reason: 'archive_missing' }],
-  );
-  t.equal(readFileSync(join(folder, show, 'manifest.json'), 'utf8'), before);
+  const rest = report.remaining.filter((each) => readdirSync(folder).includes(each.show ?? ''));
+  t.match(rest, [{ show: listed, reason: 'archive_missing' }], 'the archive of another show is in its place');
+  t.same(filesNaming(folder, ['ann-lee']), []);
+  for (const name of [`${show}.before`, listed]) t.same((await verifyArchive(join(folder, name))).violations, []);
+  t.same(readdirSync(folder).sort(), ['empty.old', listed, 'lost+found', 'notes', `${show}.before`].sort());
 });
 
 test('an erasure says which archive is missing, and is done when it was put back', async (t) => {
@@ -242,6 +313,9 @@ test('an erasure says which archive is missing, and is done when it was put back
   writeFileSync(join(root, 'file'), '');
   t.match(await createErasures({ store, folder: join(root, 'file'), logger }).erase('cid'), {
     ok: false,
-    error: { code: 'archive_failed', message: /^The archive folder .* cannot be read \(ENOTDIR\)\. Set ARCHIVE_DIR/ },
+    error: {
+      code: 'archive_failed',
+      message: /^The archive folder .* cannot be used: it is not a folder\. Set ARCHIVE_DIR/,
+    },
   });
 });

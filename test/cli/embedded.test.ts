@@ -145,7 +145,7 @@ t.test('a Redis that cannot be restarted ends the engine, after a drain, with wh
 });
 
 t.test('a DATA_DIR that cannot be used ends each command with one sentence', async (t) => {
-  const sentence = /^stampede: The data folder \/proc\/x\S* cannot be used: .*\. Set DATA_DIR to [^\n]*\n$/;
+  const sentence = /^stampede: The data folder \/proc\/x\S* cannot be used: .*, or set DATA_DIR to [^\n]*\n$/;
   const commands = [
     ['serve', '--gateway-port', '0', '--control-port', '0'],
     ['token', '--show', 'friday', '--user', 'ada'],

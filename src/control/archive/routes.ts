@@ -20,10 +20,12 @@ export const archive: Resource = {
           'Writes ledger, orders, events and a summary to ARCHIVE_DIR, proves them, and deletes the show from Redis. ' +
           'Chat is not archived. ' +
           'A show that is not over, or has open holds, is refused. 202: it takes longer; repeat the request without ' +
-          'its key, or read GET …/archive. Archiving an archived show changes nothing.',
+          'its key, or read GET …/archive. Archiving an archived show changes nothing. `archive_conflict`: ' +
+          '`details.folder` is in the place of the archive and belongs to another show, for example one with this id ' +
+          'that was deleted.',
         body: EmptyBody,
         response: { 200: ArchiveSummary, 202: Archiving },
-        errors: ['illegal_move', 'overloaded', 'archive_failed'],
+        errors: ['illegal_move', 'overloaded', 'archive_failed', 'archive_conflict'],
       }),
       async (request, reply) => {
         const { show } = request.params;
@@ -56,10 +58,19 @@ export const archive: Resource = {
         summary: 'Delete a show and its archive',
         description:
           'At once and for good. A live show is refused, and so is an archived one whose files are not in ' +
-          'ARCHIVE_DIR (`archive_failed`): with `?force=true` it is deleted, and the files stay where they are.',
+          'ARCHIVE_DIR (`archive_failed`): with `?force=true` it is deleted, and the files stay where they are. ' +
+          '`archive_conflict`: ARCHIVE_DIR has a folder for this id, which belongs to another show or to none in ' +
+          'Redis. Delete it yourself, or move it away.',
         querystring: DeleteQuery,
         response: { 200: DeletedWithoutFiles, 204: Type.Null() },
-        errors: ['illegal_move', 'overloaded', 'archive_failed', 'unsupported_media_type', 'frame_too_large'],
+        errors: [
+          'illegal_move',
+          'overloaded',
+          'archive_failed',
+          'archive_conflict',
+          'unsupported_media_type',
+          'frame_too_large',
+        ],
       }),
       async (request, reply) => {
         const { show } = request.params;
