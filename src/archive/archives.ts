@@ -4,7 +4,7 @@
  * src/README.md).
  */
 import { randomUUID } from 'node:crypto';
-import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type {
   Archived,
@@ -272,6 +272,17 @@ export function createArchives(options: ArchivesOptions): RunningArchives {
       if (files === 'missing')
         logger.warn({ show: showId, folder }, 'a show was deleted, and the files of its archive were not found');
       return ok({ files });
+    },
+
+    async bytesOf(showId) {
+      try {
+        const { own } = await checkFolders(showId);
+        let bytes = 0;
+        for (const path of own) for (const name of await readdir(path)) bytes += (await stat(join(path, name))).size;
+        return own.length === 0 ? null : bytes;
+      } catch {
+        return null;
+      }
     },
 
     async stop() {

@@ -8,6 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { ArchiveStore } from '../domain/archive.ts';
 import {
   addCounts,
+  ERASURE_COUNTS,
   type Erased,
   type ErasureCounts,
   type ErasureReport,
@@ -230,6 +231,6 @@ export function createErasures({ store, folder, logger }: ErasuresOptions): Runn
 /** Returns the counts in a report. */
 function pick(report: ErasureReport): ErasureCounts {
   const counts = { ...NOTHING_ERASED };
-  for (const name of Object.keys(counts) as Array<keyof ErasureCounts>) counts[name] = report[name];
+  for (const name of ERASURE_COUNTS) counts[name] = report[name];
   return counts;
 }

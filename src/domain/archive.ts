@@ -136,6 +136,8 @@ export interface Archives {
   archive(showId: string): Promise<Result<Archived>>;
   /** Deletes a show and its archive. If its files are missing, only with `force`. */
   remove(showId: string, options?: { readonly force?: boolean }): Promise<Result<Removed>>;
+  /** Returns the size of the files of a show, or null if they are not found. */
+  bytesOf(showId: string): Promise<number | null>;
 }
 
 /** What replaying an archive found. */

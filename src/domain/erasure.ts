@@ -26,6 +26,8 @@ export const NOTHING_ERASED: Readonly<ErasureCounts> = {
   ...{ shows: 0, archives: 0, messages: 0, reservations: 0, ledgerEntries: 0, waits: 0, mutes: 0, commands: 0 },
 };
 
+export const ERASURE_COUNTS = Object.keys(NOTHING_ERASED) as Array<keyof ErasureCounts>;
+
 /** What could not be erased. `retried`: a job does it later. */
 export interface ErasureRest {
   readonly show: string | null;
@@ -106,7 +108,7 @@ export interface Erasures {
 
 export function addCounts(sum: ErasureCounts, more: ErasureCounts): ErasureCounts {
   const added = { ...sum };
-  for (const name of Object.keys(added) as Array<keyof ErasureCounts>) added[name] += more[name];
+  for (const name of ERASURE_COUNTS) added[name] += more[name];
   return added;
 }
 

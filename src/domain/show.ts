@@ -38,6 +38,8 @@ export interface ShowSize {
   /** Estimated; null: Redis does not say. */
   redisBytes: number | null;
   keys: number;
+  /** The part that an archived show still has for a while, and when that is deleted. */
+  expiring?: { redisBytes: number | null; keys: number; at: number };
 }
 
 export interface ShowPage {

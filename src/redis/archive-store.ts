@@ -86,7 +86,7 @@ export function createArchiveStore({ runner, recover, endAll, tick }: ArchiveSto
     const done = await step(showId, { op, ...more });
     if (!done.ok) return done;
     const { word, rest } = done.value;
-    if (word === 'state') return wrongState(textOf(rest[0]));
+    if (word === 'state') return wrongState(showId, textOf(rest[0]));
     if (word === 'busy')
       return fail('overloaded', 'The show is being archived or exported; try again.', {
         retryAfterMs: LIMITS.archiveLeaseMs,
@@ -134,7 +134,7 @@ export function createArchiveStore({ runner, recover, endAll, tick }: ArchiveSto
         case 'busy':
           return ok({ step: 'busy' });
         case 'state':
-          return wrongState(textOf(rest[0]));
+          return wrongState(showId, textOf(rest[0]));
         case 'format':
           return fail('overloaded', OLDER_NODES, { retryAfterMs: OLDER_NODES_RETRY_MS });
         case 'recovering':
@@ -380,10 +380,10 @@ export function createArchiveStore({ runner, recover, endAll, tick }: ArchiveSto
   }
 }
 
-function wrongState(state: string): Result<never> {
+function wrongState(showId: string, state: string): Result<never> {
   const message =
     state === 'live'
-      ? 'The show is live. End it first: POST /v1/shows/{show}/end.'
+      ? `The show is live. End it first: POST /v1/shows/${showId}/end.`
       : 'The show has not ended. Delete it, or start and end it first.';
   return fail('illegal_move', message, { details: { state } });
 }

@@ -22,12 +22,33 @@ async function bytesOf(client: RedisClient, key: string): Promise<number | null>
   }
 }
 
-/** Adds up the keys one by one, so that no call holds Redis long. */
-export async function sizeOfShow(client: RedisClient, keys: Keys, showId: string): Promise<ShowSize> {
-  let [redisBytes, count] = [0 as number | null, 0];
+/**
+ * Adds up the keys one by one, so that no call holds Redis long. `expiresAt`: when all keys but the
+ * header are deleted.
+ */
+export async function sizeOfShow(
+  client: RedisClient,
+  keys: Keys,
+  showId: string,
+  expiresAt: number | null = null,
+): Promise<ShowSize> {
   const { all, of } = keys.show(showId);
-  for (const key of all) {
-    if (key === of.channel) continue;
+  const header = await sizeOfKeys(client, [of.show]);
+  const rest = await sizeOfKeys(
+    client,
+    all.filter((key) => key !== of.channel && key !== of.show),
+  );
+  const isKnown = header.redisBytes !== null && rest.redisBytes !== null;
+  return {
+    redisBytes: isKnown ? Number(header.redisBytes) + Number(rest.redisBytes) : null,
+    keys: header.keys + rest.keys,
+    ...(expiresAt === null || rest.keys === 0 ? {} : { expiring: { ...rest, at: expiresAt } }),
+  };
+}
+
+async function sizeOfKeys(client: RedisClient, keys: readonly string[]): Promise<ShowSize> {
+  let [redisBytes, count] = [0 as number | null, 0];
+  for (const key of keys) {
     const bytes = redisBytes === null ? null : await bytesOf(client, key);
     redisBytes = bytes === null || redisBytes === null ? null : redisBytes + bytes;
     count += bytes === null ? await client.exists(key) : Math.min(bytes, 1);

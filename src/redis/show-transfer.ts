@@ -80,7 +80,9 @@ export function createShowTransfer(runner: ScriptRunner): TransferStore {
     // A node of an earlier release does not know that the show is frozen.
     if (word === '+' && rev === known) return ok(state);
     if (word === 'state')
-      return fail('illegal_move', 'The show is live. End it first: POST /v1/shows/{show}/end.', { details: { state } });
+      return fail('illegal_move', `The show is live. End it first: POST /v1/shows/${showId}/end.`, {
+        details: { state },
+      });
     if (word === 'busy')
       return fail('overloaded', 'The show is being archived, or a user is being erased from it; try again.', {
         retryAfterMs: LIMITS.archiveLeaseMs,

@@ -142,10 +142,12 @@ export function createShows(runner: ScriptRunner): ShowStore & ProductStore {
 
     async sizeOf(showId) {
       const { keys } = runner;
-      const state = await runner.guard((client) => client.hget(keys.show(showId).of.show, 'state'));
-      if (!state.ok) return state;
-      if (state.value === null || state.value === 'deleting') return fail('show_not_found');
-      return runner.guard((client) => sizeOfShow(client, keys, showId));
+      const read = await runner.guard((client) => client.hmget(keys.show(showId).of.show, 'state', 'purge'));
+      if (!read.ok) return read;
+      const [state = null, purge] = read.value;
+      if (state === null || state === 'deleting') return fail('show_not_found');
+      const expiresAt = state === 'archived' ? Number(purge) : null;
+      return runner.guard((client) => sizeOfShow(client, keys, showId, expiresAt));
     },
 
     async updateShow(showId, patch) {

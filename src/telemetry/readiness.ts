@@ -3,6 +3,7 @@
  * when Redis does not reply, because its viewers stay connected (SPEC R-7) and no other gateway
  * could serve them better. See src/telemetry/README.md.
  */
+import { counted } from '../domain/counted.ts';
 import {
   type Durability,
   type Health,
@@ -44,20 +45,25 @@ export interface ReadyReport {
     readonly state: RedisState | 'ok';
     readonly reason?: string;
     readonly remedy?: string;
-    readonly roundTripMs: number | null;
-    readonly clockErrorMs: number | null;
-    readonly runId: string | null;
-    readonly server: string | null;
-    readonly scripts: string | null;
-    readonly publish: string | null;
-    /** Null until it was read, and without permission for INFO. */
-    readonly memory: {
-      readonly usedBytes: number;
-      readonly maxBytes: number;
-      readonly fullInHours: number | null;
-    } | null;
+    /** These are absent while they are unknown. */
+    readonly roundTripMs?: number;
+    readonly clockErrorMs?: number;
+    readonly runId?: string;
+    readonly server?: string;
+    readonly scripts?: string;
+    readonly publish?: string;
+    readonly memory?: MemoryReport;
   };
   readonly workers?: WorkerReadiness[];
+}
+
+export interface MemoryReport {
+  readonly usedBytes: number;
+  /** Absent without a limit. */
+  readonly maxBytes?: number;
+  /** Absent if it is not known; `forecast` says why. */
+  readonly fullInSeconds?: number;
+  readonly forecast: string;
 }
 
 export interface Readiness {
@@ -81,10 +87,30 @@ const MEANING: Readonly<Record<Durability, string>> = {
   unknown: 'Redis does not report how it writes to disk: a power cut can lose the last second or more.',
 };
 
-function memoryReport(memory: RedisMemory | null): ReadyReport['redis']['memory'] {
+const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
+
+function memoryReport(memory: RedisMemory | null): MemoryReport | null {
   if (memory === null) return null;
   const { usedBytes, maxBytes, fullInMs } = memory;
-  return { usedBytes, maxBytes, fullInHours: fullInMs === null ? null : Math.round(fullInMs / 360_000) / 10 };
+  if (maxBytes === 0) return { usedBytes, forecast: 'Redis has no limit (maxmemory is 0).' };
+  if (fullInMs === null)
+    return { usedBytes, maxBytes, forecast: 'Redis did not grow, or was measured for less than an hour.' };
+  const time =
+    fullInMs < 2 * DAY_MS
+      ? counted(Math.round(fullInMs / HOUR_MS), 'hour')
+      : counted(Math.round(fullInMs / DAY_MS), 'day');
+  const forecast = `At the growth of the last week Redis is full in about ${time}.`;
+  return { usedBytes, maxBytes, fullInSeconds: Math.round(fullInMs / 1_000), forecast };
+}
+
+/** Returns milliseconds with one decimal, never less than given, or null if they are not finite. */
+const rounded = (ms: number | null): number | null =>
+  ms !== null && Number.isFinite(ms) ? Math.ceil(ms * 10) / 10 : null;
+
+/** Returns the facts that are known. */
+function known<T extends object>(facts: T): { [Name in keyof T]?: NonNullable<T[Name]> } {
+  return Object.fromEntries(Object.entries(facts).filter(([, value]) => value !== null)) as never;
 }
 
 /** Redis may be back within seconds, and a gateway cannot do better elsewhere. */
@@ -133,7 +159,6 @@ export function createReadiness(options: ReadinessOptions): Readiness {
     const mode = health.durability();
     const trouble = health.trouble();
     const used = health.redisCapabilities();
-    const errorMs = health.nowErrorMs();
     return {
       ready: found.status === 'ready' || found.status === 'degraded',
       draining: isDraining(),
@@ -144,13 +169,15 @@ export function createReadiness(options: ReadinessOptions): Readiness {
       redis: {
         state: trouble?.state ?? 'ok',
         ...(trouble === null ? {} : { reason: trouble.reason, remedy: trouble.remedy }),
-        roundTripMs,
-        clockErrorMs: Number.isFinite(errorMs) ? errorMs : null,
-        runId: health.runId(),
-        server: used?.server ?? null,
-        scripts: used?.scripts ?? null,
-        publish: used?.publish ?? null,
-        memory: memoryReport(health.memory()),
+        ...known({
+          roundTripMs: rounded(roundTripMs),
+          clockErrorMs: rounded(health.nowErrorMs()),
+          runId: health.runId(),
+          server: used?.server ?? null,
+          scripts: used?.scripts ?? null,
+          publish: used?.publish ?? null,
+          memory: memoryReport(health.memory()),
+        }),
       },
       ...(workers === undefined ? {} : { workers: workers().map(({ worker, state }) => ({ worker, state })) }),
     };

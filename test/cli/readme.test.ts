@@ -65,7 +65,14 @@ t.test('the examples of README.md run a flash sale', { skip: hasCurl ? false : '
 
   const order = `-d '{"orderRef":"order-4711","amount":1900}'`;
   const setup = before.slice(0, before.indexOf('call POST'));
-  const [confirmed, books] = bash(`RESERVATION=${reservation}\n${setup}\n# ${after.replace(order, `${order}; echo`)}`);
+  const [confirmed, books, ...others] = bash(
+    `RESERVATION=${reservation}\n${setup}\n# ${after.replace(order, `${order}; echo`)}`,
+  );
   t.match(confirmed, { reservation: { state: 'confirmed', orderRef: 'order-4711' } });
   t.match(books, { id: 'drop', skus: [{ sku: 'TEE-M', allocated: 100, available: 99, sold: 1 }, { sku: 'TEE-L' }] });
+  t.match(others.slice(-3), [
+    { redisBytes: Number, archiveBytes: null },
+    { state: 'done', reservations: 1, message: /^All data of this user/ },
+    { state: 'done' },
+  ]);
 });

@@ -1,5 +1,5 @@
 /** Archiving and deleting shows over HTTP, and the pages of the list. */
-import { existsSync, renameSync } from 'node:fs';
+import { existsSync, readdirSync, renameSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { ok } from '../../src/protocol/codes.ts';
@@ -17,6 +17,8 @@ t.test('a show is archived at once, stays listed and is gone for every request (
   t.match(await request('/v1/shows/gala/archive'), { status: 404, body: { code: 'not_found' } });
   t.equal((await post(`/v1/shows/gala/reservations/${id}/confirm`, { orderRef: 'o', amount: 3998 })).status, 200);
   await post('/v1/shows/gala/end');
+  const live = (await request('/v1/shows/gala/size')).body;
+  t.match(live, { redisBytes: Number, keys: Number, archiveBytes: null, expiring: undefined });
 
   const archived = await post('/v1/shows/gala/archive');
   const totals = { orders: 1, unitsSold: 2, revenue: { EUR: 3998 } };
@@ -27,7 +29,10 @@ t.test('a show is archived at once, stays listed and is gone for every request (
   t.match(listed, { id: 'gala', state: 'archived', brands: [{ id: 'acme' }] });
   t.strictSame(listed.archive, archived.body);
 
-  const gone = { status: 410, body: { code: 'show_archived', detail: /GET \/v1\/shows\/\{show\}\/archive returns/ } };
+  const gone = {
+    status: 410,
+    body: { code: 'show_archived', detail: /GET \/v1\/shows\/gala\/archive returns .* --archive ARCHIVE_DIR\/gala`/ },
+  };
   for (const path of [
     '',
     '/sales',
@@ -46,6 +51,13 @@ t.test('a show is archived at once, stays listed and is gone for every request (
   t.match(await post('/v1/shows', { id: 'gala', title: 'Gala', brands: [{ id: 'acme', name: 'Acme' }] }), gone);
 
   t.ok(existsSync(join(archiveDir, 'gala')));
+  const sizes = (await request('/v1/shows/gala/size')).body;
+  const files = readdirSync(join(archiveDir, 'gala')).map((name) => statSync(join(archiveDir, 'gala', name)).size);
+  const archiveBytes = files.reduce((sum, bytes) => sum + bytes, 0);
+  t.match(sizes, { archiveBytes, expiring: { keys: sizes.keys - 1, at: Number } });
+  t.ok(sizes.redisBytes - sizes.expiring.redisBytes < 3_000, 'its summary stays in Redis');
+  t.equal((await request('/v1/shows/gala/size', { key: null })).status, 401);
+
   t.equal((await request('/v1/shows/gala', { method: 'DELETE' })).status, 204);
   t.notOk(existsSync(join(archiveDir, 'gala')));
   t.match(await request('/v1/shows/gala', { method: 'DELETE' }), { status: 404, body: { code: 'show_not_found' } });
@@ -96,6 +108,7 @@ t.test('an archive that takes long, or is made elsewhere, gets 202', async (t) =
   const archives = {
     archive: async () => ok({ state: 'archiving' } as const),
     remove: async () => ok({ files: 'none' as const }),
+    bytesOf: async () => null,
   };
   const { post } = await startControl(t, { archives });
   const expected = { status: 202, body: { show: 'gala', state: 'archiving' } };

@@ -23,6 +23,7 @@ t.test('DELETE erases a user and reports what it did', async (t) => {
 
   const waiting = await request(path, { method: 'DELETE' });
   const held = [{ show: 'gala', reason: 'hold_open', retried: true, until: Number }];
+  t.match(waiting.body, { message: /cannot be erased yet: see `remaining`\. It is tried again every minute/ });
   t.match(waiting, { status: 202, body: { state: 'waiting', finishedAt: null, commands: 2, remaining: held } });
   t.strictSame((await request(`${path}/erasure`)).body, waiting.body);
   t.match(await request(order), { status: 200, body: { state: 'held', user: USER } }, 'the hold may still be paid');
@@ -32,7 +33,7 @@ t.test('DELETE erases a user and reports what it did', async (t) => {
   );
 
   const done = await request(path, { method: 'DELETE', headers: { 'idempotency-key': 'erase' } });
-  t.match(done, { status: 200, body: { state: 'done', remaining: { length: 0 } } });
+  t.match(done, { status: 200, body: { state: 'done', remaining: { length: 0 }, message: /^All data of this user/ } });
   const counts = {
     shows: 1,
     archives: 0,
@@ -60,9 +61,10 @@ t.test('DELETE erases a user and reports what it did', async (t) => {
 t.test('an unknown user is no error; wrong ones and missing keys are refused', async (t) => {
   const { request } = await startControl(t);
   t.match(await request('/v1/users/unknown/erasure'), { status: 404, body: { code: 'not_found' } });
+  const message = /^No data found: /;
   t.match(await request('/v1/users/unknown', { method: 'DELETE' }), {
     status: 200,
-    body: { state: 'done', ...NOTHING },
+    body: { state: 'done', message, ...NOTHING },
   });
   t.match(await request('/v1/users/unknown/erasure'), { status: 200, body: { state: 'done', ...NOTHING } });
   for (const user of [' ', 'a\u0000b', 'x'.repeat(LIMITS.userIdCharsMax + 1)]) {

@@ -70,3 +70,26 @@ t.test('a gateway that could never use Redis is not ready; one that stops report
   t.match(await readyz(world.node), { httpStatus: 503, status: 'draining', draining: true, code: 'draining', message });
   await drained;
 });
+
+t.test('/readyz says when Redis is full, or why that is not known; numbers are rounded', async (t) => {
+  const { store } = await startWorld(t);
+  const reportOf = (maxBytes: number, fullInMs: number | null) => {
+    const health = { ...store, memory: () => ({ usedBytes: 5, maxBytes, fullInMs }), nowErrorMs: () => 0.123456 };
+    return createReadiness({ health, node: 'n1', isDraining: () => false, servesViewers: true }).report().redis;
+  };
+  const hour = 3_600_000;
+  for (const [maxBytes, fullInMs, memory] of [
+    [0, null, { usedBytes: 5, forecast: 'Redis has no limit (maxmemory is 0).' }],
+    [9, null, { usedBytes: 5, maxBytes: 9, forecast: 'Redis did not grow, or was measured for less than an hour.' }],
+    [
+      9,
+      1.4 * hour,
+      { fullInSeconds: 5_040, forecast: 'At the growth of the last week Redis is full in about 1 hour.' },
+    ],
+    [9, 9.2 * 24 * hour, { fullInSeconds: 794_880, forecast: /full in about 9 days\.$/ }],
+  ] as const)
+    t.match(reportOf(maxBytes, fullInMs).memory, memory);
+  t.strictSame(Object.keys(reportOf(0, null).memory ?? {}), ['usedBytes', 'forecast']);
+  t.equal(reportOf(0, null).clockErrorMs, 0.2, 'a bound is rounded up');
+  t.notOk('roundTripMs' in reportOf(0, null));
+});

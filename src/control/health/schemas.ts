@@ -4,19 +4,15 @@ import type { ErrorCode } from '../../protocol/codes.ts';
 import type { ReadyReport, WorkerReadiness } from '../../telemetry/readiness.ts';
 
 const oneOf = <T extends string>(...values: T[]) => Type.Unsafe<T>({ type: 'string', enum: values });
-const orNull = <T extends ReturnType<typeof Type.String> | ReturnType<typeof Type.Number>>(type: T) =>
-  Type.Union([type, Type.Null()]);
-
 export const Alive = Type.Object({ status: Type.Literal('alive'), node: Type.String(), version: Type.String() });
 const RedisMemory = Type.Object(
   {
-    usedBytes: Type.Number(),
-    maxBytes: Type.Number({ description: 'Above it Redis refuses writes' }),
-    fullInHours: orNull(
-      Type.Number({ description: 'At the growth of the last week; null: not in sight, or not known yet' }),
-    ),
+    usedBytes: Type.Integer(),
+    maxBytes: Type.Optional(Type.Integer({ description: 'Above it Redis refuses writes; absent: no limit' })),
+    fullInSeconds: Type.Optional(Type.Integer({ description: 'At the growth of the last week; absent: not known' })),
+    forecast: Type.String({ description: 'When Redis is full, or why that is not known' }),
   },
-  { description: 'null until it was read, and if the user of Redis may not run INFO' },
+  { description: 'Absent until it was read, and if the user of Redis may not run INFO' },
 );
 export const Ready = Type.Object({
   status: oneOf<ReadyReport['status']>('ready', 'degraded', 'draining', 'unavailable'),
@@ -34,18 +30,18 @@ export const Ready = Type.Object({
     state: oneOf<RedisState | 'ok'>('ok', ...REDIS_STATES),
     reason: Type.Optional(Type.String()),
     remedy: Type.Optional(Type.String()),
-    roundTripMs: orNull(Type.Number()),
-    clockErrorMs: orNull(Type.Number()),
-    runId: orNull(
+    roundTripMs: Type.Optional(Type.Number({ description: 'Absent without a reply of Redis to this request' })),
+    clockErrorMs: Type.Optional(Type.Number()),
+    runId: Type.Optional(
       Type.String({
         description:
-          'Run id of the server; shows get a new epoch when it changes. null for a cluster: it differs by master.',
+          'Run id of the server; shows get a new epoch when it changes. Absent for a cluster: it differs by master.',
       }),
     ),
-    server: orNull(Type.String()),
-    scripts: orNull(Type.String()),
-    publish: orNull(Type.String()),
-    memory: Type.Union([RedisMemory, Type.Null()]),
+    server: Type.Optional(Type.String()),
+    scripts: Type.Optional(Type.String()),
+    publish: Type.Optional(Type.String()),
+    memory: Type.Optional(RedisMemory),
   }),
   workers: Type.Optional(
     Type.Array(

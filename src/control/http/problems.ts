@@ -40,7 +40,7 @@ export function registerProblems(app: App): void {
 
 /** Sends a failure as a problem, without the response schema of the route that failed. */
 function sendProblem(request: FastifyRequest, reply: FastifyReply, reason: Failure): FastifyReply {
-  const problem = problemOf(reason, pathOf(request.url), request.id);
+  const problem = problemOf(reason, pathOf(request.url), request.id, showOf(request));
   if (reason.retryAfterMs !== undefined)
     reply.header('retry-after', Math.max(1, Math.ceil(reason.retryAfterMs / 1000)));
   if (problem.status === 401) reply.header('www-authenticate', 'Bearer realm="stampede"');
@@ -78,11 +78,19 @@ function rawRefusal(code: string | undefined): [number, Failure] {
 }
 
 /** What an API client can do next, for codes that also reach viewers. */
-const NEXT_STEPS: Partial<Record<ErrorCode, string>> = {
-  show_archived: ' GET /v1/shows/{show}/archive returns its summary, and `stampede verify --archive` proves its files.',
+const NEXT_STEPS: Partial<Record<ErrorCode, (show: string) => string>> = {
+  show_archived: (show) =>
+    ` GET /v1/shows/${show}/archive returns its summary, and \`stampede verify --archive ARCHIVE_DIR/${show}\` ` +
+    'proves its files.',
 };
 
-function problemOf(reason: Failure, instance: string, requestId: string): Problem {
+/** Returns the id of the show that a request is about, also of one that would be made. */
+function showOf({ params, body }: FastifyRequest): string | null {
+  const [{ show }, { id }] = [(params ?? {}) as { show?: string }, (body ?? {}) as { id?: unknown }];
+  return show ?? (typeof id === 'string' ? id : null);
+}
+
+function problemOf(reason: Failure, instance: string, requestId: string, show: string | null = null): Problem {
   const { errors, ...details } = (reason.details ?? {}) as Record<string, unknown> & { errors?: Mistake[] };
   const listed =
     errors ??
@@ -91,7 +99,7 @@ function problemOf(reason: Failure, instance: string, requestId: string): Proble
     type: `urn:stampede:problem:${reason.code}`,
     title: ERRORS[reason.code].title,
     status: ERRORS[reason.code].status,
-    detail: reason.message + (NEXT_STEPS[reason.code] ?? ''),
+    detail: reason.message + (show === null ? '' : (NEXT_STEPS[reason.code]?.(show) ?? '')),
     code: reason.code,
     instance,
     requestId,

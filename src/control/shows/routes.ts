@@ -21,7 +21,7 @@ const { operation, showOperation } = operationsOf('shows');
 export const shows: Resource = {
   tags: [{ name: 'shows', description: 'Live events' }],
   schemas: [ShowSchema],
-  register(app, { store }) {
+  register(app, { store, archives }) {
     app.post(
       '/shows',
       operation({
@@ -69,13 +69,17 @@ export const shows: Resource = {
     app.get(
       '/shows/:show/size',
       showOperation({
-        summary: 'Get the memory that a show takes in Redis',
+        summary: 'Get the memory that a show takes in Redis, and the size of its archive',
         description:
           'Keys with more than 1,000 elements are estimated from a sample, usually within a few percent. Results ' +
-          'that are kept for a repeated `Idempotency-Key` for a day are not counted.',
+          'that are kept for a repeated `Idempotency-Key` for a day are not counted. An archived show keeps its keys ' +
+          'for an hour, or as long as its retention if that is shorter (`expiring`), and its summary for good.',
         response: { 200: ShowSizeSchema },
       }),
-      async (request) => unwrap(await store.sizeOf(request.params.show)),
+      async ({ params: { show } }) => ({
+        ...unwrap(await store.sizeOf(show)),
+        archiveBytes: await archives.bytesOf(show),
+      }),
     );
     app.patch(
       '/shows/:show',

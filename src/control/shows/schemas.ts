@@ -85,9 +85,19 @@ const ListedShow = Type.Unsafe<Listed>({
     archive: Type.Optional(ArchiveSummary),
   },
 });
+const BytesOrNull = Type.Union([Count, Type.Null()], { description: 'null: Redis does not allow MEMORY USAGE' });
 export const ShowSizeSchema = Type.Object({
-  redisBytes: Type.Union([Count, Type.Null()], { description: 'null: Redis does not allow MEMORY USAGE' }),
+  redisBytes: BytesOrNull,
   keys: Count,
+  expiring: Type.Optional(
+    Type.Object(
+      { redisBytes: BytesOrNull, keys: Count, at: Moment },
+      { description: 'The part of an archived show that leaves Redis, at this time at the latest' },
+    ),
+  ),
+  archiveBytes: Type.Union([Count, Type.Null()], {
+    description: 'Size of the files of an archived show; null: ARCHIVE_DIR of this process does not have them',
+  }),
 });
 export const ShowListQuery = StrictObject({
   limit: Type.Optional(Type.String({ pattern: '^([1-9]\\d{0,2}|1000)$', description: '1 to 1000; default: 1000' })),

@@ -1,3 +1,4 @@
+import { ERASURE_COUNTS, type ErasureReport } from '../../domain/erasure.ts';
 import { checkUser } from '../../domain/viewer.ts';
 import { StampedeError } from '../../protocol/codes.ts';
 import { operationsOf, type Resource } from '../http/resource.ts';
@@ -19,8 +20,9 @@ export const users: Resource = {
           'another one in each show, so that they still add up. 202: it takes longer and goes on; read ' +
           'GET …/erasure. An open hold is waited for, not released. incomplete: something in `remaining` needs you ' +
           'first; then repeat the request. The sha256 of an archive changes with an erasure. An unknown user is not ' +
-          'an error: all counts are 0. It is refused (overloaded) while a process of release 0.1.0 runs. Stop ' +
-          'minting tokens for this user before you send this request.',
+          'an error: all counts are 0, and `message` says that no data was found. It is refused ' +
+          '(overloaded) while a process of release 0.1.0 runs. Stop minting tokens for this user before you send ' +
+          'this request.',
         params: UserParams,
         response: { 200: Erasure, 202: Erasure },
         errors: ['archive_failed', 'overloaded', 'unsupported_media_type', 'frame_too_large'],
@@ -30,7 +32,7 @@ export const users: Resource = {
         if (wrong) throw new StampedeError(wrong);
         const report = unwrap(await erasures.erase(user));
         reply.code(report.finishedAt === null ? 202 : 200);
-        return { ...report, remaining: [...report.remaining] };
+        return bodyOf(user, report);
       },
     );
     app.get(
@@ -45,8 +47,29 @@ export const users: Resource = {
       async ({ params: { user } }) => {
         const report = unwrap(await erasures.report(user));
         if (report === null) throw refusal('not_found', 'No erasure of this user runs or has ended within 24 hours.');
-        return { ...report, remaining: [...report.remaining] };
+        return bodyOf(user, report);
       },
     );
   },
 };
+
+const bodyOf = (user: string, report: ErasureReport) => ({
+  ...report,
+  message: messageOf(user, report),
+  remaining: [...report.remaining],
+});
+
+function messageOf(user: string, { state, ...report }: ErasureReport): string {
+  switch (state) {
+    case 'running':
+      return `The erasure is running. GET /v1/users/${encodeURIComponent(user)}/erasure reports its result.`;
+    case 'waiting':
+      return 'Some data cannot be erased yet: see `remaining`. It is tried again every minute.';
+    case 'incomplete':
+      return 'Some data was not erased: see `remaining`. Fix the cause and repeat the request.';
+    case 'done':
+      return ERASURE_COUNTS.every((name) => report[name] === 0)
+        ? 'No data found: no show, archive or recorded result names this user.'
+        : 'All data of this user that was found is erased.';
+  }
+}

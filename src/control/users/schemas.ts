@@ -25,6 +25,7 @@ export const Erasure = Type.Object({
       'waiting: what remains is tried again every minute. incomplete: the erasure ended, and what remains is not ' +
       'tried again; fix it and repeat the request',
   }),
+  message: Type.String({ description: 'What the state means and what to do, for people' }),
   requestedAt: Moment,
   finishedAt: MomentOrNull,
   shows: Type.Integer({ minimum: 0, description: 'Shows in Redis that named the user' }),
