@@ -92,7 +92,7 @@ export function writePackages(root, dist) {
     readme: 'bench/README.md',
     files: [
       ...new Set([...tester.files, ...servers.files, 'src/redis/lua']),
-      ...filesIn(root, 'bench', (file) => !/\.(?:ts|md|png)$|results/.test(file)),
+      ...filesIn(root, 'bench', (file) => !/\.(?:ts|md|png)$|results|demo\/media/.test(file)),
     ],
     manifest: {
       name: `@${name}/bench`,

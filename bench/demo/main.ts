@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type RunningEngine, StartError, startEngine } from './engine.ts';
 import { type DemoOptions, readOptions } from './options.ts';
 import { showStatus, statusText, summary, violationsOf } from './report.ts';
+import { type ShopSite, startShopSite } from './shop-site.ts';
 import { DemoShow } from './show.ts';
 
 const print = (text: string): void => void process.stdout.write(`${text}\n`);
@@ -33,8 +34,8 @@ ${end}
 `);
 }
 
-async function runShow(options: DemoOptions, engine: RunningEngine): Promise<number> {
-  const show = new DemoShow(options, engine);
+async function runShow(options: DemoOptions, engine: RunningEngine, site: ShopSite): Promise<number> {
+  const show = new DemoShow(options, engine, site);
   await show.start();
   introduce(show, engine, options);
   const endStatus = showStatus(process.stdout, () => statusText(show));
@@ -52,6 +53,7 @@ async function runShow(options: DemoOptions, engine: RunningEngine): Promise<num
 
 async function run(options: DemoOptions): Promise<number> {
   const engine = await startEngine(options);
+  const site = await startShopSite();
   let isStopping = false;
   void engine.ended.then((how) => {
     if (isStopping) return;
@@ -59,9 +61,10 @@ async function run(options: DemoOptions): Promise<number> {
     stopping.abort();
   });
   try {
-    return stopping.signal.aborted ? 0 : await runShow(options, engine);
+    return stopping.signal.aborted ? 0 : await runShow(options, engine, site);
   } finally {
     isStopping = true;
+    site.close();
     await engine.stop();
   }
 }

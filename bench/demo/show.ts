@@ -10,6 +10,7 @@ import { distinct } from '../verdict/grants.ts';
 import { BRANDS, flashSale, PRODUCTS } from './catalogue.ts';
 import type { RunningEngine } from './engine.ts';
 import { DEMO_HOLD_MS, type DemoOptions } from './options.ts';
+import { checkoutOf, pictureOf, type ShopSite } from './shop-site.ts';
 import { DemoUsers } from './users.ts';
 
 /** How long a sale stays open, and the time from one opening to the next. */
@@ -35,10 +36,12 @@ export class DemoShow {
   readonly startedAt = performance.now();
   readonly #options: DemoOptions;
   readonly #engine: RunningEngine;
+  readonly #site: ShopSite;
   readonly #backOffice: BackOffice;
 
-  constructor(options: DemoOptions, engine: RunningEngine) {
+  constructor(options: DemoOptions, engine: RunningEngine, site: ShopSite) {
     this.#options = options;
+    this.#site = site;
     this.#engine = engine;
     this.#backOffice = new BackOffice(engine.controlUrl, engine.apiKey);
     const opensMs = options.opensInSeconds * 1000;
@@ -62,8 +65,18 @@ export class DemoShow {
   async start(): Promise<void> {
     const office = this.#backOffice;
     const show = { id: this.id, title: 'Stampede Evening Market', guests: true, brands: [...BRANDS] };
-    await office.createShow({ ...show, visibility: 'public' });
-    for (const product of PRODUCTS) await office.putProduct(this.id, product);
+    const { url } = this.#site;
+    const media = { videoUrl: `${url}/media/stage.mp4`, posterUrl: `${url}/media/poster.jpg` };
+    await office.createShow({ ...show, ...media, checkoutUrl: checkoutOf(url), visibility: 'public' });
+    for (const product of PRODUCTS)
+      await office.putProduct(this.id, { ...product, imageUrl: pictureOf(url, product.id) });
+    this.#site.checkout = {
+      getReservation: (id) => office.getReservation(this.id, id),
+      pay: async ({ id, amount }) => {
+        const reply = await this.users.checkout.confirm(id, amount, `page-${id}`);
+        return reply.t === 'ok' ? null : 'The payment was refused. Try again.';
+      },
+    };
     await office.startShow(this.id);
     await this.#planSale(1, this.#options.opensInSeconds * 1000);
     await office.pin(this.id, PRODUCTS[0]?.id ?? null);
@@ -110,6 +123,8 @@ export class DemoShow {
       return null;
     });
     users.leave();
+    // The next demo on this data should not list it as live.
+    await this.#backOffice.endShow(this.id).catch(() => {});
     const evidence = books === null ? seen : withOtherBuyers(seen, books);
     return {
       show: this.id,

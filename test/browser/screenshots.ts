@@ -6,6 +6,7 @@ import { mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { Browser } from 'playwright-core';
 import type { Test } from 'tap';
+import { startShopSite } from '../../bench/demo/shop-site.ts';
 import { startLiveEngine } from '../support/live-engine.ts';
 import { launchChromium, pageScripts } from './chromium.ts';
 import { STATES, type State } from './shows.ts';
@@ -47,7 +48,9 @@ const [folder = 'screenshots', ...names] = process.argv.slice(2);
 const target = resolve(folder);
 mkdirSync(target, { recursive: true });
 try {
-  const engine = await startLiveEngine(run, { scripts: pageScripts() });
+  const site = await startShopSite();
+  teardowns.push(() => site.close());
+  const engine = { ...(await startLiveEngine(run, { scripts: pageScripts() })), siteUrl: site.url };
   const browser = await launchChromium(run);
   const made = new Map<string, Promise<string>>();
   const sizes = names.filter((name): name is Size => Object.hasOwn(SIZES, name));

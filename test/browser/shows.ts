@@ -1,5 +1,9 @@
 /** Shows in all states that the viewer page has a design for: for pictures and checks of pages. */
-import type { Engine } from './visitors.ts';
+import { pictureOf } from '../../bench/demo/shop-site.ts';
+import type { Engine as LiveEngine } from './visitors.ts';
+
+/** `siteUrl`: where the pictures and the clip of the demo are. */
+type Engine = LiveEngine & { readonly siteUrl?: string };
 
 export interface State {
   readonly name: string;
@@ -15,6 +19,7 @@ export interface State {
 const LONG = 'Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbeamtengesellschaft';
 const BRANDS = ['Nordlys', 'Ateliê Sol', 'Kumo 雲'].map((name, index) => ({ id: `b${index}`, name }));
 const TITLES = ['Fjell Parka', 'Vidda Fleece', 'Praia Linen Shirt', 'Duna Sandal', 'Cloud Runner', 'Kumo Hoodie'];
+const PICTURES = ['fjell-parka', 'vidda-fleece', 'praia-shirt', 'duna-sandal', 'kumo-runner', 'kumo-hoodie'];
 const SAID: ReadonlyArray<readonly [name: string, text: string]> = [
   ['Mia', 'Hello from Hamburg 👋'],
   ['Jonas K.', 'Is the parka warm enough for January?'],
@@ -50,13 +55,15 @@ interface Plan {
 const range = (from: number, to: number): number[] => Array.from({ length: to - from }, (_, i) => from + i);
 
 async function make(engine: Engine, plan: Plan): Promise<string> {
-  const { office } = engine;
+  const { office, siteUrl } = engine;
   const { id, title = 'Winter evening at the harbor', brands = BRANDS, skus = ['S', 'M', 'L'] } = plan;
   await office.createShow({ id, title, guests: true, brands: [...brands], ...plan.more });
   for (const index of range(0, plan.products ?? 0))
     await office.putProduct(id, {
       id: `p${index}`,
-      brand: brands[index % brands.length]?.id ?? '',
+      // Two products in a row are of one brand.
+      brand: brands[Math.floor((index % 6) / 2) % brands.length]?.id ?? '',
+      ...(siteUrl === undefined ? {} : { imageUrl: pictureOf(siteUrl, PICTURES[index % 6] ?? '') }),
       title: plan.productTitle?.(index) ?? `${TITLES[index % TITLES.length]}${index < 6 ? '' : ` ${index}`}`,
       skus: skus.map((size, at) => ({ sku: `P${index}-${at}`, title: size })),
     });
@@ -93,6 +100,9 @@ const THREE = [
   { title: 'Blue hour', of: [5], opensInMs: 240_000 },
 ];
 
+const mediaOf = ({ siteUrl }: Engine) =>
+  siteUrl === undefined ? {} : { videoUrl: `${siteUrl}/media/stage.mp4`, posterUrl: `${siteUrl}/media/poster.jpg` };
+
 /** A show with what most shows have, then each special state. */
 export const STATES: readonly State[] = [
   {
@@ -104,6 +114,14 @@ export const STATES: readonly State[] = [
       }),
   },
   { name: 'shop', make: async () => 'sale', press: [/^Shop/] },
+  {
+    name: 'filmed',
+    make: (engine) =>
+      make(engine, {
+        ...{ id: 'filmed', products: 6, sales: THREE, title: 'Stampede Evening Market' },
+        more: { ...mediaOf(engine), checkoutUrl: 'https://shop.example/pay?hold={reservation}' },
+      }),
+  },
   { name: 'hold', make: async () => 'sale', press: [/^Buy: Duna Sandal/] },
   { name: 'orders', make: async () => 'sale', press: [/^Buy: Duna Sandal/, 'Your holds and orders'] },
   { name: 'embedded', make: async () => 'sale', query: '&embed=1' },

@@ -84,6 +84,10 @@ t.test('the next start finds the data again, replays a recording, and ends by Ct
   const second = start(t, ...small(folder, '--trace', trace, '--speed', '4'));
   await until(() => /Ctrl-C ends the show/.test(second.output()), 'the second show runs', 40_000);
   t.ok(keyOf(first) !== undefined && keyOf(second) === keyOf(first), 'the same key');
+  const [, engineUrl] = /viewer page +(http\S+)\/watch\//.exec(second.output()) ?? [];
+  const { shows } = (await (await fetch(`${engineUrl}/v1/public/shows`)).json()) as { shows: { posterUrl: string }[] };
+  t.equal(shows.length, 1, 'the show of the first run is over');
+  t.equal((await fetch(shows[0]?.posterUrl ?? '')).status, 200, 'and this one has its poster');
   await new Promise((resolve) => setTimeout(resolve, 2_500));
   second.child.kill('SIGINT');
   t.equal(await second.ended, 0, second.output());
