@@ -2,19 +2,22 @@
  * Bundles the web pages: for each page its document, one style sheet and one script. What a page
  * loads later (another language, HLS video) is a separate file.
  */
-import { copyFileSync, existsSync, mkdirSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { build } from 'esbuild';
 
-const PAGES = ['viewer', 'shop', 'studio'];
+/** `root`: from the address of the page to the root of the control API. */
+const PAGES = [
+  { name: 'viewer', title: 'Stampede live show', root: '../' },
+  { name: 'shop', title: 'Live shopping', root: '' },
+];
 
 export async function bundlePages(source, target, { sourceMaps = false } = {}) {
-  const pages = PAGES.filter((page) => existsSync(join(source, page, 'index.html')));
   mkdirSync(target, { recursive: true });
   const result = await build({
-    entryPoints: pages.flatMap((page) => [
-      { in: join(source, page, 'main.tsx'), out: page },
-      { in: join(source, page, 'page.css'), out: page },
+    entryPoints: PAGES.flatMap(({ name }) => [
+      { in: join(source, name, 'main.tsx'), out: name },
+      { in: join(source, name, 'page.css'), out: name },
     ]),
     outdir: target,
     chunkNames: 'part-[hash]',
@@ -33,6 +36,11 @@ export async function bundlePages(source, target, { sourceMaps = false } = {}) {
     metafile: true,
     logLevel: 'warning',
   });
-  for (const page of pages) copyFileSync(join(source, page, 'index.html'), join(target, `${page}.html`));
+  const document = readFileSync(join(source, 'shared/page.html'), 'utf8');
+  for (const page of PAGES)
+    writeFileSync(
+      join(target, `${page.name}.html`),
+      document.replace(/\{(name|title|root)\}/g, (_, key) => page[key]),
+    );
   return result.metafile;
 }

@@ -100,7 +100,7 @@ t.test('two viewers take part in a sale', { skip }, async (t) => {
   t.same(errors, [], 'no error, also none of the content security policy');
 });
 
-t.test('a guest on a phone, and an unknown show', { skip }, async (t) => {
+t.test('a guest on a phone, an unknown show, and one that has ended', { skip }, async (t) => {
   const engine = await startLiveEngine(t, { scripts: pageScripts() });
   const browser = await launchChromium(t);
   const phone = await browser.newPage({ viewport: { width: 390, height: 780 }, locale: 'en-US' });
@@ -118,6 +118,15 @@ t.test('a guest on a phone, and an unknown show', { skip }, async (t) => {
   const response = await phone.goto(`${engine.controlUrl}/watch/nowhere`);
   t.equal(response?.status(), 404);
   await phone.getByRole('alert').filter({ hasText: 'This show does not exist' }).waitFor();
+  await button(phone, /^All shows$/).click();
+  await phone.getByRole('heading', { name: 'Live shopping' }).waitFor();
+
+  await engine.office.endShow(SHOW);
+  await phone.goto(`${engine.controlUrl}/watch/${SHOW}`);
+  await phone.getByText('Thank you for watching.', { exact: true }).waitFor();
+  await phone.getByText('The show has ended.', { exact: true }).waitFor();
+  t.equal(await phone.getByRole('dialog').count(), 0, 'it asks for no name');
+  t.equal(await button(phone, /^Send a heart/).isDisabled(), true);
 });
 
 t.test('many sales and products: each is shown, and the first can be bought without scrolling', { skip }, async (t) => {

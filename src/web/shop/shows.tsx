@@ -80,7 +80,7 @@ function ShowCard({ show: { id, title, state, startsAt, posterUrl, viewers, sale
         )}
       </div>
       <div class='show-text'>
-        <h3>
+        <h3 class='two-lines'>
           <bdi>{title}</bdi>
         </h3>
         {!isLive && startsAt !== null && <Start at={startsAt} />}
@@ -139,7 +139,14 @@ function ById() {
     >
       <p class='muted small'>{t('shows.byId')}</p>
       <div>
-        <input class='field' name='show' required maxLength={64} autoComplete='off' aria-label={t('join.show')} />
+        <input
+          class='field square'
+          name='show'
+          required
+          maxLength={64}
+          autoComplete='off'
+          aria-label={t('join.show')}
+        />
         <Button type='submit'>{t('join.go')}</Button>
       </div>
     </form>

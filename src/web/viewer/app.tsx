@@ -1,5 +1,6 @@
 import { signal, useSignal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
+import { ROOT } from '../shared/api.ts';
 import { Button } from '../shared/components/button.tsx';
 import { EmptyState } from '../shared/components/empty-state.tsx';
 import { Skeleton } from '../shared/components/skeleton.tsx';
@@ -27,6 +28,7 @@ wideScreen.addEventListener('change', () => {
 
 /** 1000: this page closed the connection. */
 const CLOSED_BY_PAGE = 1000;
+const NO_SHOW = 4203;
 const TAKEN_OVER = 4204;
 
 export function App({ isEmbedded }: { isEmbedded: boolean }) {
@@ -134,6 +136,7 @@ function Loading() {
 /** The show cannot be seen: why, and what to do. */
 function Fatal({ code, text }: { code: number; text: string | null }) {
   const isTakenOver = code === TAKEN_OVER;
+  const isMissing = code === NO_SHOW;
   const title = textOrNull(`fatal.${code}`) ?? t(code === 0 ? 'fatal.load' : 'fatal.other');
   return (
     <main class='fatal'>
@@ -143,9 +146,15 @@ function Fatal({ code, text }: { code: number; text: string | null }) {
         title={title}
         alert
         action={
-          <Button look='filled' onClick={() => void open({ again: !isTakenOver && code !== 0 })}>
-            {t(isTakenOver ? 'fatal.here' : code === 0 ? 'retry' : 'fatal.again')}
-          </Button>
+          isMissing ? (
+            <Button look='filled' onClick={() => location.assign(ROOT)}>
+              {t('fatal.shows')}
+            </Button>
+          ) : (
+            <Button look='filled' onClick={() => void open({ again: !isTakenOver && code !== 0 })}>
+              {t(isTakenOver ? 'fatal.here' : code === 0 ? 'retry' : 'fatal.again')}
+            </Button>
+          )
         }
       >
         {textOrNull(`fatal.${code}.text`) ?? text ?? t('error.redis_unavailable')}

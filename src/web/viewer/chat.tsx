@@ -53,6 +53,7 @@ export function Chat() {
   }, []);
 
   const isEmpty = shown.value.length === 0 && store.show.value !== null;
+  const canWrite = store.viewer.value?.role !== 'guest' && store.show.value?.state !== 'ended';
   return (
     <div class='chat'>
       <div
@@ -65,9 +66,7 @@ export function Chat() {
           isAtEnd.value = scrollHeight - scrollTop - clientHeight < AT_END_PX;
         }}
       >
-        {isEmpty && (
-          <p class='chat-empty'>{t(store.viewer.value?.role === 'guest' ? 'chat.emptyGuest' : 'chat.empty')}</p>
-        )}
+        {isEmpty && <p class='chat-empty'>{t(canWrite ? 'chat.empty' : 'chat.emptyGuest')}</p>}
         <div class='chat-list'>
           {shown.value.map((message) => (
             <Message key={message.id} message={message} isOwn={ownMessages.value.has(message.id)} />

@@ -28,10 +28,12 @@ export function Composer({ hasShop }: { hasShop: boolean }) {
   const { store, sheet } = useViewer();
   const viewer = store.viewer.value;
   const products = store.products.value.length;
+  const isOver = store.show.value?.state === 'ended';
   return (
     <div class='bar'>
-      {viewer?.role === 'guest' ? <GuestField /> : <MessageField />}
-      <Hearts disabled={viewer === null || viewer.role === 'guest'} />
+      {isOver && <p class='bar-note'>{t('error.show_ended')}</p>}
+      {!isOver && (viewer?.role === 'guest' ? <GuestField /> : <MessageField />)}
+      <Hearts disabled={isOver || viewer === null || viewer.role === 'guest'} />
       {hasShop && (
         <Button
           class='open-shop'

@@ -16,7 +16,7 @@ export function Featured() {
   if (store.show.value?.state === 'ended')
     return (
       <EmptyState icon='check' title={t('shop.endedTitle')}>
-        {t('shop.ended')}
+        {t(store.reservations.value.length > 0 ? 'shop.ended' : 'shop.endedNone')}
       </EmptyState>
     );
   if (store.products.value.length === 0)

@@ -40,7 +40,7 @@ function JoinForm({ label, maxLength, autoComplete, missing, onSubmit, children 
     >
       <label>
         <span class='small muted'>{label}</span>
-        <input ref={input} class='field' type='text' maxLength={maxLength} autoComplete={autoComplete} />
+        <input ref={input} class='field square' type='text' maxLength={maxLength} autoComplete={autoComplete} />
       </label>
       <p class='error' role='alert'>
         {error}

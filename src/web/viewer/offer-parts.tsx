@@ -47,7 +47,7 @@ export function Names({ view: { title, brand }, heading: Heading }: { view: Offe
       <p class='brand clip'>
         <bdi>{brand}</bdi>
       </p>
-      <Heading class='title' title={title}>
+      <Heading class='title two-lines' title={title}>
         <bdi>{title}</bdi>
       </Heading>
     </>

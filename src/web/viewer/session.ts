@@ -1,6 +1,7 @@
 /** How the page comes to a show: its address, a token or a name, then a connection. */
 import { signal } from '@preact/signals';
 import { connect } from '../../client/index.ts';
+import type { ShowState } from '../../protocol/messages.ts';
 import { ApiError, callApi, showFromAddress, tabStorage, takeTokenFromAddress, watchUrl } from '../shared/api.ts';
 import { t } from '../shared/i18n.ts';
 import { createShowStore } from '../shared/store.ts';
@@ -9,7 +10,7 @@ import { createViewerModel, type ViewerModel } from './viewer-model.ts';
 
 interface Watch {
   readonly gatewayUrl: string;
-  readonly show: { readonly title: string };
+  readonly show: { readonly title: string; readonly state: ShowState };
   readonly guests: boolean;
   /** Can this page mint a buyer token for any name? Only in demos. */
   readonly demoTokens: boolean;
@@ -57,7 +58,7 @@ export async function open({ again = false } = {}): Promise<void> {
   const known = again ? null : (takeTokenFromAddress(show) ?? tabStorage.get(`token.${show}`));
   const token = known ?? (again || hasTokenUrl ? await nextToken().catch(() => null) : null);
   if (token !== null) start(token);
-  else if (watch.value.guests) start(null, watch.value.demoTokens);
+  else if (watch.value.guests) start(null, watch.value.demoTokens && watch.value.show.state !== 'ended');
   else if (watch.value.demoTokens) phase.value = { at: 'askName' };
   else phase.value = { at: 'failed', code: NO_TOKEN, text: t('join.closed') };
 }
