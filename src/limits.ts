@@ -234,6 +234,10 @@ export const LIMITS = Object.freeze({
 
   // The end of a show
   retentionDefaultMs: 30 * 24 * 60 * 60 * 1000,
+  /** Of the setting. A show may have 0. */
+  retentionMinMs: 1_000,
+  /** Less causes a warning. */
+  retentionUsualMinMs: 60 * 60 * 1000,
   retentionMaxMs: 10 * 365 * 24 * 60 * 60 * 1000,
   /** Keys of an archived show stay in Redis this long, or as long as its retention if shorter. */
   archivedKeptMs: 60 * 60 * 1000,

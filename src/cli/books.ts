@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { environment, loadConfig, type OwnFlags } from '../config/index.ts';
 import type { ArchiveVerification } from '../domain/archive.ts';
 import type { Reconciliation, Verification } from '../domain/audit.ts';
+import { counted } from '../domain/counted.ts';
 import type { Failure, Result } from '../protocol/codes.ts';
 import type { ConnectedStore } from '../redis/index.ts';
 import { verifyArchiveAt } from './archive.ts';
@@ -33,10 +34,16 @@ const VERIFY: Audit = {
   name: 'verify',
   usage: 'stampede verify (--show <id> | --archive <path>) [--json]',
   own: { ...OWN, ...OF_ARCHIVE },
-  description: `Replays the ledger of a show and compares it with the live books: units allocated, available,
-held, sold and withdrawn, and every reservation. Prints the result. Exit code 0 if the books are
-right, 1 if there is a violation or Redis is unavailable. With --archive it proves an archived show
-offline: ledger, books, orders, events, and the hash of each file.`,
+  description: `Replays the ledger of a show and compares the result with the books in Redis: the units of each SKU,
+and the state of each reservation. It prints every difference and changes nothing.
+
+With --archive it checks an archived show from its files, without Redis: the ledger, books, orders
+and events, and the hash of each file.
+
+Exit codes:
+  0  the books are right
+  1  the books are wrong, or the show or its archive cannot be read
+  2  wrong usage or configuration`,
   run: (store, show) => store.verify(show),
 };
 
@@ -45,8 +52,13 @@ const RECONCILE: Audit = {
   usage: 'stampede reconcile --show <id> [--json]',
   own: OWN,
   description: `Verifies the books of a show and repairs them: books that differ from the ledger are corrected by
-compensating entries. Sales whose ledger contradicts itself, or whose records cannot be read, are
-paused for you to inspect. Exit code 0 if the books are right afterwards.`,
+compensating entries. If the ledger of a sale contradicts itself, or its records cannot be read, the
+sale is paused for you to inspect.
+
+Exit codes:
+  0  the books are right afterwards
+  1  the books of a sale are still wrong, or the show cannot be read
+  2  wrong usage or configuration`,
   run: (store, show) => store.reconcile(show, 'cli'),
 };
 
@@ -79,8 +91,8 @@ const withArchive = (error: Failure, archive: string): Failure =>
 function report(found: Verification | Reconciliation | ArchiveVerification): string {
   const { show, entries, reservations, refusals, localRefusals, sales, violations } = found;
   const lines = [
-    `show ${show}: ${entries} ledger entries, ${reservations} reservations, ` +
-      `${refusals} refusals by Redis, ${localRefusals} local refusals by gateways`,
+    `show ${show}: ${counted(entries, 'ledger entry', 'ledger entries')}, ${counted(reservations, 'reservation')}, ` +
+      `${counted(refusals, 'refusal')} by Redis, ${counted(localRefusals, 'local refusal')} by gateways`,
   ];
   for (const sale of sales) {
     lines.push(`  sale ${sale.id}`);
@@ -99,13 +111,16 @@ function report(found: Verification | Reconciliation | ArchiveVerification): str
       lines.push(`NOT PAUSED, although its books cannot be trusted: ${sale} (${reason})`);
   }
   if ('sha256' in found)
-    lines.push(`${found.orders} orders, ${found.events} events`, `manifest sha256 ${found.sha256}`);
+    lines.push(
+      `${counted(found.orders, 'order')}, ${counted(found.events, 'event')}`,
+      `manifest sha256 ${found.sha256}`,
+    );
   if ('erasedAt' in found && found.erasedAt !== undefined) {
     const times = found.erasedAt.map((at) => new Date(at).toISOString());
     lines.push(`written again when users were erased: ${times.join(', ')}`);
   }
   lines.push(
-    violations.length === 0 ? 'the books are right: 0 violations' : `${violations.length} violations:`,
+    violations.length === 0 ? 'the books are right: 0 violations' : `${counted(violations.length, 'violation')}:`,
     ...violations.map((violation) => `  ${violation}`),
   );
   return lines.join('\n');

@@ -1,5 +1,7 @@
 /** The report of `stampede doctor` for people. */
+
 import type { Check, CheckState, Checkup, PromiseState } from '../domain/checkup.ts';
+import { counted } from '../domain/counted.ts';
 
 const WIDTH = 100;
 const MARKS: Readonly<Record<CheckState, string>> = {
@@ -44,6 +46,7 @@ export function checkupText({ checks, promises }: Checkup, place: string): strin
     ...(hasPromises ? ['', 'Promises on this server (src/README.md):'] : []),
     ...promises.flatMap(({ id, name, state, text }) => wrapped(`  ${id} ${name}`, `${STATES[state]}: ${text}`, 22)),
     '',
-    `${count('passed')} passed, ${count('warning')} warnings, ${count('failed')} failed, ${count('skipped')} skipped`,
+    `${count('passed')} passed, ${counted(count('warning'), 'warning')}, ${count('failed')} failed, ` +
+      `${count('skipped')} skipped`,
   ].join('\n');
 }

@@ -13,6 +13,7 @@ import {
   REDIS_PARTS,
 } from '../config/index.ts';
 import { type Check, type Checkup, failed, passed, skipped, warning } from '../domain/checkup.ts';
+import { counted } from '../domain/counted.ts';
 import { describeTarget, type RedisTarget } from '../domain/redis-target.ts';
 import { LIMITS } from '../limits.ts';
 import { examineRedis, openEmbeddedRedis } from '../redis/index.ts';
@@ -31,22 +32,31 @@ const OWN = {
   json: { placeholder: null, help: 'print the result as one JSON object' },
 } as const;
 
-const DESCRIPTION = `Tries everything that the engine needs of Redis and of this host, and prints what passed, what to
-look at, and what failed: what it means, how to fix it, and which promises hold on this server.
+const DESCRIPTION = `Checks that Redis and this host have everything that the engine needs. For each check it prints the
+result, and how to fix a problem. Then it prints which promises of the engine hold on this server.
 
-It is safe on a Redis in production. It takes a few seconds and less than a tenth of one core. Its keys
-lie below KEY_PREFIX in "doctor-…:", expire after a minute and are removed at the end; so are the
-functions that it loaded. Scripts stay in Redis's script cache. With --read-only nothing is written,
-and scripts, publishing and speed are not tried. With an embedded Redis it connects to the engine that
-runs on DATA_DIR, or starts the server temporarily if none runs.
+You can run it on a Redis in production: it takes a few seconds and less than a tenth of one core. The
+keys that it writes start with KEY_PREFIX and "doctor-". It deletes them at the end, and they expire
+after a minute. It also deletes the functions that it loaded. The scripts that it loaded stay in the
+script cache of Redis. With --read-only it writes nothing, and does not try scripts, publishing and
+speed.
 
-Exit codes: 0 every check passed (warnings are allowed), 1 a check failed, 2 wrong usage or
-configuration, 3 Redis cannot be reached.
+With an embedded Redis it connects to the engine that runs on DATA_DIR. If none runs, it starts the
+server until the checks are done.
 
---json prints {version: 1, redis, keyPrefix, server, isCluster, checks: [{id, state, found, remedy}],
-promises: [{id, name, state, text}], capacity: {decisionsPerSecond, batchRequests, batchMs} or null,
-exitCode}. A check is passed, warning, failed or skipped. A promise holds, or it is limited, broken or
-unknown.`;
+Exit codes:
+  0  no check failed; there may be warnings
+  1  a check failed
+  2  wrong usage or configuration
+  3  Redis cannot be reached
+
+--json prints one object with these fields:
+  version    ${SHAPE}, the version of this shape
+  redis, keyPrefix, server, isCluster    what was checked
+  checks     [{id, state, found, remedy}]; state is passed, warning, failed or skipped
+  promises   [{id, name, state, text}]; state is holds, limited, broken or unknown
+  capacity   {decisionsPerSecond, batchRequests, batchMs}, or null if it was not measured
+  exitCode   as above`;
 
 const SHOWN = [
   ...REDIS_PARTS,
@@ -95,14 +105,15 @@ function checkOpenFiles(connectionsMax: number): Check {
   const { userLimits } = process.report.getReport() as { userLimits?: { open_files?: { soft: number | string } } };
   const limit = Number(userLimits?.open_files?.soft ?? Number.NaN);
   if (Number.isNaN(limit)) return passed('open-files', 'The number of open files is not limited.');
-  const found = `A process may open ${limit} files; CONNECTIONS_MAX is ${connectionsMax}, one file for each viewer.`;
+  const files = counted(limit, 'file');
+  const found = `A process may open ${files}. Each viewer needs one, and CONNECTIONS_MAX is ${connectionsMax}.`;
   if (limit >= connectionsMax + OTHER_FILES) return passed('open-files', found);
   return warning('open-files', found, `Set ulimit -n (LimitNOFILE=) to ${connectionsMax + OTHER_FILES} or more.`);
 }
 
 function checkWorkers(workers: number): Check {
   const cores = availableParallelism();
-  const found = `WORKERS is ${workers}; this host has ${cores} cores.`;
+  const found = `WORKERS is ${workers}; this host has ${counted(cores, 'core')}.`;
   return workers <= cores ? passed('workers', found) : warning('workers', found, 'Set WORKERS to the number of cores.');
 }
 

@@ -1,5 +1,6 @@
 /** `stampede serve`: the engine as one process, as a supervisor of gateways, or as one gateway. */
 import {
+  archiveFolderProblem,
   type Config,
   commandHelp,
   commandWithSettings,
@@ -171,6 +172,13 @@ async function waitForRedis(engine: Engine): Promise<void> {
   stop();
 }
 
+/** Returns where ended shows are archived, or why they are not. */
+function archivePlace(config: Config): string {
+  const problem = archiveFolderProblem(config, { isReadOnly: true });
+  if (problem !== null) return `none: ${problem}. Ended shows stay in Redis`;
+  return `${config.archiveDir}${config.isArchiveDirDefault ? ' (ARCHIVE_DIR is not set)' : ''}`;
+}
+
 /** Prints the addresses for people and logs the same facts for programs. */
 function announce(config: Config, addresses: Addresses, engine: Engine, logger: Logger): void {
   const { roles, workers, dataDir } = config;
@@ -185,6 +193,7 @@ function announce(config: Config, addresses: Addresses, engine: Engine, logger: 
   if (addresses.metricsPort !== null) lines.push(`  metrics  port ${addresses.metricsPort}, /metrics and /readyz`);
   const place = redis === 'embedded' ? `embedded, data in ${dataDir}` : 'from REDIS_URL';
   lines.push(`  redis    ${place}, durability ${durability}`);
+  if (roles.some((role) => role !== 'gateway')) lines.push(`  archive  ${archivePlace(config)}`);
   if (durability === 'memory') lines.push(`  WARNING  ${FORGETS}`);
   for (const [name, secret] of Object.entries(engine.secrets.newApiKeys))
     lines.push(

@@ -1,7 +1,8 @@
 /** `stampede export` and `stampede import`: move a show to another Redis server. */
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { type ExportFile, exportShow, importShow, type TransferOptions } from '../archive/index.ts';
 import { type ConfigError, environment, loadConfig, VERSION } from '../config/index.ts';
+import { counted } from '../domain/counted.ts';
 import type { Failure, Result } from '../protocol/codes.ts';
 import type { ConnectedStore } from '../redis/index.ts';
 import { type Command, EXIT, print, printError, refuse } from './command.ts';
@@ -19,6 +20,11 @@ interface Transfer {
   readonly description: string;
 }
 
+const exitCodes = (done: string): string => `Exit codes:
+  0  ${done}
+  1  it failed; the reason is printed
+  2  wrong usage or configuration`;
+
 const EXPORT: Transfer = {
   name: 'export',
   usage: 'stampede export --show <id> <file>',
@@ -29,7 +35,12 @@ viewers see it, and changes get the error overloaded. The show stays where it is
 was imported elsewhere. The file does not contain changes made after the export.
 
 The file is complete or does not exist: it is written as <file>.<id>.partial, read back and renamed.
-It contains names and chat. It exits with 0 if the file was written, and with 1 otherwise.`,
+It contains names and chat.
+
+Of an archived show, the file contains the summary only. Its archive does not move: copy its folder
+to the ARCHIVE_DIR of the new server.
+
+${exitCodes('the file was written')}`,
 };
 
 const IMPORT: Transfer = {
@@ -39,8 +50,12 @@ const IMPORT: Transfer = {
   description: `Imports a show from an export file. First it checks the whole file: hash, counts, each record,
 ledger and books. A show with this id must not exist. It appears complete, or not at all: if the
 command ends early, repeat it. Opening times and hold deadlines do not change. Recorded results of
-commands that changed no stock are not imported. It exits with 0 if the show was imported, and with
-1 otherwise.`,
+commands that changed no stock are not imported.
+
+Of an archived show, the file contains the summary only. Copy the folder of its archive from the
+ARCHIVE_DIR of the old server to that of the new one.
+
+${exitCodes('the show was imported')}`,
 };
 
 /** Prints to standard error what long work is doing. */
@@ -49,13 +64,15 @@ function progressOf(command: string): NonNullable<TransferOptions['onProgress']>
   return (what, records) => {
     if (Date.now() < nextAt) return;
     nextAt = Date.now() + PROGRESS_EVERY_MS;
-    printError(`stampede ${command}: ${what}, ${records} records`);
+    printError(`stampede ${command}: ${what}, ${counted(records, 'record')}`);
   };
 }
 
 function reportOf({ show, manifest, file }: ExportFile, done: string, place: string): void {
   const records = Object.values(manifest.records).reduce((sum, count) => sum + count, 0);
-  print(`show ${show.show} (${show.state}): ${records} records ${done} ${place}, ${file.bytes} bytes`);
+  print(
+    `show ${show.show} (${show.state}): ${counted(records, 'record')} ${done} ${place}, ${counted(file.bytes, 'byte')}`,
+  );
   print(`sha256 ${file.sha256}`);
 }
 
@@ -96,11 +113,16 @@ async function run(transfer: Transfer, argv: readonly string[]): Promise<number>
     warnOf(done.value, name, store);
     reportOf(done.value, isExport ? 'written to' : 'imported to', isExport ? file : place);
     const { show: moved, state } = done.value.show;
-    if (!isExport && state === 'archived')
-      print(`Its files do not move: copy the folder ${moved} of the old ARCHIVE_DIR to ${loaded.config.archiveDir}`);
+    if (state === 'archived') print(filesHint(isExport, moved, loaded.config.archiveDir));
     return EXIT.ok;
   });
 }
+
+/** The archive of a show is not in its export. */
+const filesHint = (isExport: boolean, show: string, archiveDir: string): string =>
+  isExport
+    ? `Its archive is not in the file: copy the folder ${join(archiveDir, show)} to the ARCHIVE_DIR of the new server`
+    : `Its archive was not in the file: copy the folder ${show} of the old ARCHIVE_DIR to ${archiveDir}`;
 
 /** An import names the server on which the show exists. */
 const atPlace = (error: Failure, place: string): Failure =>

@@ -1,4 +1,5 @@
 /** The error text for a show that does not exist: what was searched, and which shows are there. */
+import { counted } from '../domain/counted.ts';
 import type { ConnectedStore } from '../redis/index.ts';
 
 const NAMED_MAX = 5;
@@ -27,6 +28,6 @@ export async function unknownShow(store: ConnectedStore, show: string, place: st
   const [nearest] = known.sort((a, b) => a.changes - b.changes);
   const isTypo = nearest !== undefined && nearest.changes <= Math.max(2, show.length / 3);
   const meant = isTypo ? ` Did you mean ${nearest.id}?` : '';
-  const rest = ids.length > NAMED_MAX ? ` and ${ids.length - NAMED_MAX} others` : '';
+  const rest = ids.length > NAMED_MAX ? ` and ${counted(ids.length - NAMED_MAX, 'other')}` : '';
   return `${text}${meant} Newest shows there: ${ids.slice(0, NAMED_MAX).join(', ')}${rest}.`;
 }

@@ -22,8 +22,8 @@ import { unknownShow } from './unknown-show.ts';
 /** How long an embedded Redis may take to be back. */
 const RESTART_MS_MAX = 10_000;
 
-const EMBEDDED_HELP = `With an embedded Redis it connects to the engine that runs on DATA_DIR, or starts
-the server temporarily if none runs.`;
+const EMBEDDED_HELP = `With an embedded Redis the command connects to the engine that runs on DATA_DIR. If none runs, it
+starts the server until it is done.`;
 
 interface WithStore {
   readonly usage: string;
@@ -34,7 +34,7 @@ interface WithStore {
 /** Help of a command that needs the Redis of an installation. */
 export const helpWithStore = ({ usage, description, own }: WithStore): string =>
   commandHelp(
-    commandWithSettings(usage, `${description}\n${EMBEDDED_HELP}`, own, [
+    commandWithSettings(usage, `${description}\n\n${EMBEDDED_HELP}`, own, [
       ...REDIS_PARTS,
       'keyPrefix',
       'dataDir',

@@ -3,6 +3,7 @@ import { createPublicKey } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { RedisTarget } from '../domain/redis-target.ts';
+import { LIMITS } from '../limits.ts';
 import { type ConfigError, readCommandLine } from './command-line.ts';
 import { type ArchiveFolder, archiveFolderProblem } from './data-folder.ts';
 import { commandWithSettings, type OwnFlags } from './help.ts';
@@ -98,7 +99,7 @@ export function loadConfig({ argv, env, own = {}, takesOperands = false, purpose
   });
   if (errors.length > 0) return { ok: false, errors: [...errors, ...unknown] };
   warnings.push(...unknown);
-  if (purpose === 'serve') warnOfIdleSettings(config, env, warn);
+  if (purpose === 'serve') warnOfSettings(config, env, warn);
   const flagsAsVariables = asVariables(flags.settings);
   return {
     ok: true,
@@ -122,13 +123,15 @@ function withRange(source: string, problem: string): string {
   return `${problem.replace(/\.$/, '')}.${range === undefined ? '' : ` Allowed: ${range}.`}`;
 }
 
-/** Warns of settings that have no effect beside the others. */
-function warnOfIdleSettings({ redis, metricsPort }: Config, env: LoadOptions['env'], warn: ReportError): void {
+/** Warns of settings that have no effect beside the others, or an unusual one. */
+function warnOfSettings({ redis, metricsPort, retention }: Config, env: LoadOptions['env'], warn: ReportError): void {
   const isSet = ({ variable }: Setting<unknown>): boolean => (env[variable] ?? '').trim() !== '';
   if (redis !== null && isSet(SETTINGS.appendfsync))
     warn('APPENDFSYNC', 'has no effect with REDIS_URL. Set appendfsync in the configuration of that Redis.');
   if (redis !== null && isSet(SETTINGS.maxMemory))
     warn('MAXMEMORY', 'has no effect with REDIS_URL. Set maxmemory in the configuration of that Redis.');
+  if (retention < LIMITS.retentionUsualMinMs)
+    warn('RETENTION', 'is shorter than an hour: so soon after its end a show leaves Redis, and its chat is deleted.');
   if (metricsPort === null && isSet(SETTINGS.metricsHost)) warn('METRICS_HOST', 'has no effect without METRICS_PORT.');
 }
 

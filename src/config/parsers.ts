@@ -22,11 +22,12 @@ export function integer(min: number, max: number): Parser<number> {
 
 const UNIT_MS = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 
-/** A number and a unit, as milliseconds: 90s, 30m, 12h, 30d. */
-export function duration(maxMs: number): Parser<number> {
+/** A number and a unit, as milliseconds: 90s, 30m, 12h, 30d. `why`: a sentence on the minimum. */
+export function duration(minMs: number, maxMs: number, why: string): Parser<number> {
   return (raw) => {
     const [, count, unit] = /^(\d{1,9})([smhd])$/.exec(raw) ?? [];
     const ms = Number(count) * UNIT_MS[unit as keyof typeof UNIT_MS];
+    if (ms < minMs) return problem(`is ${quoted(raw)}, which is too short. ${why}`);
     return Number.isNaN(ms) || ms > maxMs
       ? problem(`must be a number with a unit, such as 90s, 30m, 12h or 30d, and not too long; got ${quoted(raw)}`)
       : value(ms);

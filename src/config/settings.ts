@@ -259,10 +259,10 @@ export const SETTINGS = Object.freeze({
   }),
   retention: setting('RETENTION', {
     help: 'How long after its end a show is archived and leaves Redis. A show may set another time (retentionMs).',
-    range: 'a number with a unit: 90s, 30m, 12h or 30d, at most 10 years',
+    range: 'a number with a unit: 90s, 30m, 12h or 30d, from 1 second to 10 years',
     fallback: LIMITS.retentionDefaultMs,
     fallbackText: '30d',
-    parse: duration(LIMITS.retentionMaxMs),
+    parse: duration(LIMITS.retentionMinMs, LIMITS.retentionMaxMs, 'No value keeps shows in Redis for ever.'),
   }),
   archiveDir: setting<string | null>('ARCHIVE_DIR', {
     help:

@@ -3,7 +3,7 @@
  * when Redis does not reply, because its viewers stay connected (SPEC R-7) and no other gateway
  * could serve them better. See src/telemetry/README.md.
  */
-import { counted } from '../domain/counted.ts';
+import { timeText } from '../domain/counted.ts';
 import {
   type Durability,
   type Health,
@@ -87,20 +87,13 @@ const MEANING: Readonly<Record<Durability, string>> = {
   unknown: 'Redis does not report how it writes to disk: a power cut can lose the last second or more.',
 };
 
-const HOUR_MS = 3_600_000;
-const DAY_MS = 24 * HOUR_MS;
-
 function memoryReport(memory: RedisMemory | null): MemoryReport | null {
   if (memory === null) return null;
   const { usedBytes, maxBytes, fullInMs } = memory;
   if (maxBytes === 0) return { usedBytes, forecast: 'Redis has no limit (maxmemory is 0).' };
   if (fullInMs === null)
     return { usedBytes, maxBytes, forecast: 'Redis did not grow, or was measured for less than an hour.' };
-  const time =
-    fullInMs < 2 * DAY_MS
-      ? counted(Math.round(fullInMs / HOUR_MS), 'hour')
-      : counted(Math.round(fullInMs / DAY_MS), 'day');
-  const forecast = `At the growth of the last week Redis is full in about ${time}.`;
+  const forecast = `At the growth of the last week Redis is full in about ${timeText(fullInMs)}.`;
   return { usedBytes, maxBytes, fullInSeconds: Math.round(fullInMs / 1_000), forecast };
 }
 

@@ -25,6 +25,7 @@ t.test('a Redis without an append-only file, and no folder for archives, are nam
     engine.stdout(),
     /"level":40.*"ARCHIVE_DIR is not set, and \S+archive cannot be used: it is not a folder\. Ended shows stay/,
   );
+  t.match(engine.stderr(), /^ {2}archive {2}none: \S+archive cannot be used: it is not a folder\. Ended shows stay/m);
   const host = api(engine.ready.control, 'an-api-key-for-tests');
   await host.liveShow('friday');
   await host.call('POST', '/shows/friday/end');
@@ -39,6 +40,7 @@ t.test('an engine keeps shows and secrets over a drain and a kill -9 (I8)', asyn
   const dataDir = join(temporaryFolder(t), 'deep', 'data');
   const first = await serve(t, ['--data-dir', dataDir]);
   const key = apiKeyIn(first.stderr()) ?? '';
+  t.match(first.stderr(), `\n  archive  ${join(dataDir, 'archive')} (ARCHIVE_DIR is not set)\n`);
   t.match(key, /^[\w-]{16,}$/, 'the first start prints the API key');
   t.notMatch(first.stdout(), new RegExp(key), 'no log line contains it');
   t.match(JSON.parse(readFileSync(join(dataDir, 'secrets.json'), 'utf8')), { apiKeys: { host: key } });
@@ -81,7 +83,8 @@ t.test('an engine keeps shows and secrets over a drain and a kill -9 (I8)', asyn
   second.signal('SIGKILL');
   t.ok(await eventually(() => !secondFamily.some(alive)), 'no process is left after kill -9');
 
-  const third = await serve(t, ['--data-dir', dataDir]);
+  const third = await serve(t, ['--data-dir', dataDir, '--archive-dir', join(dataDir, 'shows')]);
+  t.match(third.stderr(), `\n  archive  ${join(dataDir, 'shows')}\n`);
   for (const id of ['friday', 'late'])
     t.match(await api(third.ready.control, key).call('GET', `/shows/${id}`), { ...show, body: { id, state: 'live' } });
 });

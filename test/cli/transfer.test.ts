@@ -47,7 +47,7 @@ t.test('a show moves from a Redis to an embedded one, and verifies there', async
     code: 0,
     stdout: /^show friday \(planned\): \d+ records imported to/,
   });
-  t.match(await run(['verify', '--show', 'friday', ...dataDir]), { code: 0, stdout: /1 reservations/ });
+  t.match(await run(['verify', '--show', 'friday', ...dataDir]), { code: 0, stdout: /, 1 reservation, / });
 
   writeFileSync(join(folder, 'text'), 'hello');
   const refused = await run(['import', join(folder, 'text'), ...dataDir]);

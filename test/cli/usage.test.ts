@@ -64,6 +64,11 @@ const WRONG: ReadonlyArray<[argv: string[], env: Record<string, string>, ...says
   [['verify', '--show', 'a', '--archive', 'b'], {}, /--archive: cannot be given together with --show/],
   [['reconcile', '--archive', 'b'], {}, /--archive: is not a flag/],
   [['serve', '--retention', '30'], {}, /--retention: must be a number with a unit, such as 90s/],
+  [
+    ['serve'],
+    { RETENTION: '0s' },
+    /RETENTION: is "0s", which is too short\. No value keeps .* Allowed: .* from 1 second/,
+  ],
 ];
 for (const [argv, env, ...says] of WRONG) {
   t.test(`stampede ${argv.join(' ')} names every error and exits with 2`, async (t) => {

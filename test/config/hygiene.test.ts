@@ -156,6 +156,8 @@ t.test('settings without effect are named, and those that contradict are refused
   const shared = { REDIS_URL: 'redis://a', AUTH_SECRET: SECRET, API_KEYS: KEYS };
   t.match(load({ ...shared, APPENDFSYNC: 'always' }).warnings, [/^APPENDFSYNC: has no effect with REDIS_URL/]);
   t.match(load({ METRICS_HOST: '::1' }).warnings, [/^METRICS_HOST: has no effect without METRICS_PORT/]);
+  t.match(load({ RETENTION: '59m' }).warnings, [/^RETENTION: is shorter than an hour/]);
+  t.same(load({ RETENTION: '1h' }).warnings, []);
 });
 
 t.test('hostile values never throw, and every problem names its source and what is allowed', async (t) => {

@@ -1,5 +1,10 @@
 /** The checks of the demo find each violation, and its users are the same for the same seed. */
+import { spawnSync } from 'node:child_process';
+import { cpSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import t from 'tap';
+import { readOptions } from '../../bench/demo/options.ts';
 import { violationsOf } from '../../bench/demo/report.ts';
 import { type Outcome, withOtherBuyers } from '../../bench/demo/show.ts';
 import { createPrng } from '../../bench/generator/prng.ts';
@@ -11,7 +16,20 @@ import type { Books } from '../../bench/verdict/books.ts';
 import { checkSales } from '../../bench/verdict/checks.ts';
 import type { SaleBooks } from '../../src/domain/sale.ts';
 import type { ReservationView } from '../../src/protocol/messages.ts';
+import { ROOT } from '../support/root.ts';
 import { holdView } from '../support/show-view.ts';
+
+t.test('scripts/demo --help prints the flags of the demo, before anything is installed', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'stampede-demo-help-'));
+  t.teardown(() => rmSync(folder, { recursive: true }));
+  // Without the functions that install, without packages.
+  for (const name of ['demo', 'demo-help.txt']) cpSync(join(ROOT, 'scripts', name), join(folder, name));
+  const reading = readOptions(['--help'], './data');
+  for (const flags of [['--help'], ['--viewers', '5', '-h']]) {
+    const { status, stdout } = spawnSync(join(folder, 'demo'), flags, { encoding: 'utf8', cwd: tmpdir() });
+    t.same({ status, stdout }, { status: 0, stdout: reading.kind === 'help' ? reading.page : '' });
+  }
+});
 
 const ITEMS = [{ sku: 'A', qty: 1 }];
 

@@ -83,8 +83,8 @@ t.test('/readyz says when Redis is full, or why that is not known; numbers are r
     [9, null, { usedBytes: 5, maxBytes: 9, forecast: 'Redis did not grow, or was measured for less than an hour.' }],
     [
       9,
-      1.4 * hour,
-      { fullInSeconds: 5_040, forecast: 'At the growth of the last week Redis is full in about 1 hour.' },
+      0.6 * hour,
+      { fullInSeconds: 2_160, forecast: 'At the growth of the last week Redis is full in about 1 hour.' },
     ],
     [9, 9.2 * 24 * hour, { fullInSeconds: 794_880, forecast: /full in about 9 days\.$/ }],
   ] as const)

@@ -25,7 +25,9 @@ const settings = {
   retentionMs: Type.Integer({
     minimum: 0,
     maximum: LIMITS.retentionMaxMs,
-    description: 'The show is archived this long after its end. Default: RETENTION',
+    description:
+      'The show is archived this long after its end. 0: as soon as it has ended and has no open hold. ' +
+      'Default: RETENTION',
   }),
 };
 const Visibility = Type.Unsafe<ShowVisibility>({

@@ -1,6 +1,7 @@
 /** Checks that measure a server or look at its keys, bounded in time. Nothing is written. */
 import type { Redis } from 'ioredis';
 import { type Check, failed, passed, skipped, warning } from '../../domain/checkup.ts';
+import { counted } from '../../domain/counted.ts';
 import type { RedisClient } from '../client.ts';
 import { clockServers, RedisClock } from '../clock.ts';
 import { parseInfo } from '../facts.ts';
@@ -52,7 +53,7 @@ export const quantile = (sorted: readonly number[], q: number): number =>
 export async function checkRoundTrip(server: Redis): Promise<Check> {
   const times = await measureRoundTrips(server);
   const [median, p99] = [quantile(times, 0.5), quantile(times, 0.99)];
-  const found = `${times.length} pings: median ${round(median)} ms, 99th percentile ${round(p99)} ms.`;
+  const found = `${counted(times.length, 'ping')}: median ${round(median)} ms, 99th percentile ${round(p99)} ms.`;
   if (p99 < P99_MS_WARNING) return passed('round-trip', found);
   return warning(
     'round-trip',
@@ -119,7 +120,7 @@ export async function checkCluster(server: Redis): Promise<Check> {
   const info = parseInfo(String(await server.call('CLUSTER', 'INFO')));
   const slots = (await server.call('CLUSTER', 'SLOTS')) as Array<[number, number, ...unknown[]]>;
   const served = slots.reduce((sum, [from, to]) => sum + to - from + 1, 0);
-  const found = `${info.cluster_size ?? '?'} masters, ${served} of 16384 slots have one.`;
+  const found = `${counted(info.cluster_size ?? '?', 'master')}; slots that have one: ${served} of 16384.`;
   if (served < 16_384 || info.cluster_state !== 'ok' || Number(info.cluster_slots_fail ?? 0) > 0)
     return failed(
       id,
@@ -130,7 +131,7 @@ export async function checkCluster(server: Redis): Promise<Check> {
   if (lonely === 0) return passed(id, `${found} Each has a replica. A show uses one slot, so one core.`);
   return warning(
     id,
-    `${found} ${lonely} ranges of slots have no replica: if their master is lost, so are their shows.`,
+    `${found} Ranges of slots without a replica: ${lonely}. If their master is lost, so are their shows.`,
     'Add a replica to each master.',
   );
 }
@@ -171,7 +172,7 @@ export async function checkKeys(servers: readonly Redis[], keyPrefix: string, db
   const size = sizes.reduce((sum, count) => sum + count, 0);
   const { seen, own, foreign, installations } = await sampleKeys(servers, keyPrefix);
   const sample = seen < size ? ` (of ${seen} that were looked at)` : '';
-  const found = `Database ${db} has ${size} keys, ${own} under KEY_PREFIX ${keyPrefix}${sample}.`;
+  const found = `Database ${db} has ${counted(size, 'key')}, ${own} under KEY_PREFIX ${keyPrefix}${sample}.`;
   if (installations.size > 0)
     return warning(
       'keys',
@@ -200,5 +201,6 @@ export async function checkShows(client: RedisClient, keys: Keys): Promise<Check
   if (largest === null) return passed('shows', 'There are no shows under this KEY_PREFIX.');
   const kib = Math.ceil(largest.bytes / 1024);
   const size = kib < 1024 ? `${kib} KiB` : `${(kib / 1024).toFixed(1)} MiB`;
-  return passed('shows', `The largest of the newest ${ids.length} shows, ${largest.id}, takes about ${size}.`);
+  const found = ids.length === 1 ? 'The only show' : `The largest of the newest ${ids.length} shows`;
+  return passed('shows', `${found}, ${largest.id}, takes about ${size}.`);
 }

@@ -1,5 +1,6 @@
 /** Checks of what a server reports: INFO and CONFIG GET. Pure; each function returns one check. */
 import { type Check, failed, passed, skipped, warning } from '../../domain/checkup.ts';
+import { counted, timeText } from '../../domain/counted.ts';
 import { LIMITS } from '../../limits.ts';
 import type { Info } from '../facts.ts';
 import { IS_REPLICA, NOEVICTION } from '../states.ts';
@@ -33,8 +34,6 @@ const MEMORY_WARNING = 0.75;
 const MEMORY_FULL = 0.95;
 const DAY_MS = 86_400_000;
 const FULL_SOON_MS = 3 * DAY_MS;
-const inTime = (ms: number): string =>
-  ms < 2 * DAY_MS ? `in ${Math.ceil(ms / 3_600_000)} hours` : `in ${Math.floor(ms / DAY_MS)} days`;
 /** Without maxmemory: a snapshot may need as much again. */
 const HOST_MEMORY_WARNING = 0.5;
 /** Commands, subscriptions, and the connections of BullMQ in a process with all roles. */
@@ -119,7 +118,7 @@ export function checkReplication({ info, config }: ServerReport): Check {
   if (needed > good)
     return failed(
       id,
-      `min-replicas-to-write is ${needed} and ${good} replicas are connected: Redis refuses writes (NOREPLICAS).`,
+      `min-replicas-to-write is ${needed}, and replicas connected: ${good}. Redis refuses writes (NOREPLICAS).`,
       'Check the replicas of this server.',
     );
   if (replicas === 0)
@@ -135,7 +134,7 @@ export function checkMemory({ info, fullInMs }: ServerReport): Check {
   const max = numberIn(info, 'maxmemory') ?? 0;
   const host = numberIn(info, 'total_system_memory') ?? 0;
   if (max > 0) {
-    const forecast = fullInMs === null ? '' : ` At the growth of the last week it is full ${inTime(fullInMs)}.`;
+    const forecast = fullInMs === null ? '' : ` At the growth of the last week it is full in ${timeText(fullInMs)}.`;
     const found = `${sized(used)} of maxmemory ${sized(max)} are used.${forecast}`;
     const remedy = 'Raise maxmemory or delete other data. At the limit every reserve is refused as redis_full.';
     if (used >= max * MEMORY_FULL) return failed(id, found, remedy);
@@ -157,13 +156,13 @@ export function checkClients({ info, config }: ServerReport, processes: number):
   const connected = numberIn(info, 'connected_clients');
   if (!max || connected === null) return skipped(id, 'The server does not report its number of connections.');
   const needed = processes * CONNECTIONS_PER_PROCESS;
-  const found = `${connected} of ${max} connections are in use; this installation needs about ${needed} per host.`;
+  const found = `Connections in use: ${connected} of ${max}; this installation needs about ${needed} per host.`;
   const remedy = 'Raise maxclients, and the file descriptor limit of Redis.';
   if (connected + needed > max) return failed(id, found, remedy);
   if (connected + needed > max * CLIENTS_WARNING) return warning(id, found, remedy);
   const rejected = numberIn(info, 'rejected_connections') ?? 0;
   if (rejected === 0) return passed(id, found);
-  return warning(id, `${found} ${rejected} connections were refused since the server started.`, remedy);
+  return warning(id, `${found} Since the server started it refused ${counted(rejected, 'connection')}.`, remedy);
 }
 
 export function checkTimeouts({ config }: ServerReport): Check {
