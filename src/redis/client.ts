@@ -3,10 +3,11 @@ import { type ConnectionOptions, checkServerIdentity } from 'node:tls';
 import { Cluster, Redis, type RedisOptions } from 'ioredis';
 import type { RedisServerAddress, RedisTarget, RedisTls } from '../domain/redis-target.ts';
 import { LIMITS } from '../limits.ts';
-import { letTimeoutsReadFirst } from './driver-timeouts.ts';
+import { letTimeoutsReadFirst, letWaitingClientsEnd } from './driver-mends.ts';
 import { followSentinels } from './sentinel-watch.ts';
 
 letTimeoutsReadFirst();
+letWaitingClientsEnd();
 
 export type RedisClient = Redis | Cluster;
 export type ClientRole = 'commands' | 'subscriber' | 'jobs';

@@ -1,4 +1,5 @@
 /** Leaves the old primary when the sentinels announce a new one. */
+import type { Socket } from 'node:net';
 import type { Redis } from 'ioredis';
 
 const CHANNEL = '+switch-master';
@@ -10,14 +11,21 @@ const CHANNEL = '+switch-master';
  */
 export function followSentinels(client: Redis, masterName: string, connectAll: () => Redis[]): void {
   let followed: Redis[] = [];
-  function leave(): void {
-    if (client.status === 'ready' || client.status === 'connect') client.disconnect(true);
+  /** Leaves, unless the client is connected to this address: it may have asked the sentinels first. */
+  function leaveFor(host: string | undefined, port: string | undefined): void {
+    const leave = (): void => {
+      const { remoteAddress, remotePort } = client.stream as Socket;
+      if (remoteAddress !== host || String(remotePort) !== port) client.disconnect(true);
+    };
+    if (client.status === 'ready' || client.status === 'connect') leave();
     // It may be on its way to the old primary.
-    else if (client.status === 'connecting') client.once('connect', () => client.disconnect(true));
+    else if (client.status === 'connecting') client.once('connect', leave);
   }
   function follow(sentinel: Redis): void {
     sentinel.on('message', (_channel, text: string) => {
-      if (text.startsWith(`${masterName} `)) leave();
+      // Sentinel: name, old address, old port, new address, new port.
+      const [name, , , host, port] = text.split(' ');
+      if (name === masterName) leaveFor(host, port);
     });
     sentinel.subscribe(CHANNEL).catch(() => {});
   }

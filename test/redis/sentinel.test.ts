@@ -1,5 +1,4 @@
 /** Redis behind real sentinels: both kinds of failover, separate logins, TLS and IPv6. */
-// slow: waits for failovers by real sentinels
 import { readFileSync } from 'node:fs';
 import t, { type Test } from 'tap';
 import { type RedisTarget, redisTarget } from '../../src/domain/redis-target.ts';

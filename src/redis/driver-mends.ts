@@ -1,9 +1,4 @@
-/**
- * After this process stood still (a long garbage collection, a suspended machine), the time-outs of
- * ioredis ran before it had read the replies that arrived meanwhile: they blamed a Redis that had
- * replied. Here a time-out first lets the event loop read its sockets. Node.js runs timers, then
- * reads sockets, then runs immediates.
- */
+/** What this project changes in ioredis 6.0.0. A test fails if the driver no longer calls it. */
 import { Command, Redis } from 'ioredis';
 
 interface CommandTimer {
@@ -20,7 +15,20 @@ interface SocketTimer {
   setSocketTimeout(): void;
 }
 
-/** As in ioredis 6.0.0, but for the immediates. A test fails if the driver no longer calls them. */
+interface Ending {
+  readonly status: string;
+  manuallyClosing: boolean;
+  disconnect(reconnect?: boolean): void;
+  setStatus(status: 'end'): void;
+  flushQueue(error: Error): void;
+}
+
+/**
+ * After this process stood still (a long garbage collection, a suspended machine), the time-outs of
+ * ioredis ran before it had read the replies that arrived meanwhile: they blamed a Redis that had
+ * replied. Here a time-out first lets the event loop read its sockets. Node.js runs timers, then
+ * reads sockets, then runs immediates.
+ */
 export function letTimeoutsReadFirst(): void {
   const command = Command.prototype as unknown as CommandTimer & { setTimeout(ms: number): void };
   command.setTimeout = function (this: CommandTimer, ms) {
@@ -49,5 +57,22 @@ export function letTimeoutsReadFirst(): void {
       this.socketTimeoutTimer = undefined;
       if (this.commandQueue.length > 0) this.setSocketTimeout();
     });
+  };
+}
+
+/**
+ * A client that is disconnected while it waits for its next attempt has no socket whose end it
+ * could report (ioredis issue 1830). BullMQ waits for that end when it stops.
+ */
+export function letWaitingClientsEnd(): void {
+  const redis = Redis.prototype as unknown as Ending;
+  const { disconnect } = redis;
+  redis.disconnect = function (this: Ending, reconnect = false) {
+    const isWaiting = this.status === 'reconnecting' && !reconnect;
+    disconnect.call(this, reconnect);
+    if (!isWaiting) return;
+    this.manuallyClosing = false;
+    this.setStatus('end');
+    this.flushQueue(new Error('Connection is closed.'));
   };
 }

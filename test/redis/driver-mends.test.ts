@@ -1,8 +1,10 @@
-/** This process stops for longer than a reply of Redis may take: Redis is not blamed for it. */
+/** What this project changes in ioredis still works with its version. */
 import t from 'tap';
+import { freePort } from '../../bench/launch/free-port.ts';
 import { startRedis } from '../../bench/launch/redis-server.ts';
+import { redisTarget } from '../../src/domain/redis-target.ts';
 import { LIMITS } from '../../src/limits.ts';
-import { connectStore } from '../../src/redis/index.ts';
+import { connectJobs, connectStore } from '../../src/redis/index.ts';
 
 t.test('replies that arrived while this process stood still are read before a time-out (I11)', async (t) => {
   const redis = await startRedis();
@@ -25,4 +27,16 @@ t.test('replies that arrived while this process stood still are read before a ti
   t.equal(store.trouble(), null);
   t.match(await store.ping(), { ok: true });
   t.equal(await connections(), before, 'no connection was replaced');
+});
+
+t.test('a client that is disconnected while it waits to connect again ends (I11)', async (t) => {
+  const { client, close } = connectJobs(redisTarget(`redis://127.0.0.1:${await freePort()}`), false);
+  client.on('error', () => {});
+  const happens = (event: string) => new Promise((resolve) => client.once(event, resolve));
+  await happens('reconnecting');
+  const [queued, ended] = [client.get('key'), happens('end')];
+  close();
+  await t.rejects(queued, { message: 'Connection is closed.' });
+  await ended;
+  t.equal(client.status, 'end');
 });
