@@ -3,11 +3,12 @@ import { type ConnectionOptions, checkServerIdentity } from 'node:tls';
 import { Cluster, Redis, type RedisOptions } from 'ioredis';
 import type { RedisServerAddress, RedisTarget, RedisTls } from '../domain/redis-target.ts';
 import { LIMITS } from '../limits.ts';
-import { letTimeoutsReadFirst, letWaitingClientsEnd } from './driver-mends.ts';
+import { letClustersEnd, letTimeoutsReadFirst, letWaitingClientsEnd } from './driver-mends.ts';
 import { followSentinels } from './sentinel-watch.ts';
 
 letTimeoutsReadFirst();
 letWaitingClientsEnd();
+letClustersEnd();
 
 export type RedisClient = Redis | Cluster;
 export type ClientRole = 'commands' | 'subscriber' | 'jobs';

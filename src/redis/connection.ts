@@ -18,6 +18,7 @@ import { refreshFormats } from './formats.ts';
 import { fullness } from './full.ts';
 import type { Keys } from './keys.ts';
 import { chooseModes, explain, type ModeSettings, type ModesContext } from './modes.ts';
+import { readOther } from './other-server.ts';
 import { RELAY_KEPT_MS, RELAY_REFRESH_MS, refreshRelayMode } from './relay-mode.ts';
 import { RelayProbe } from './relay-probe.ts';
 import { FIRST_CHOICE, type ScriptModes } from './scripts.ts';
@@ -98,7 +99,7 @@ export class RedisConnection {
   /** A process lives that does not know the newest format of shows. */
   keepsFormat = true;
   #isWatching = false;
-  #isClosing = false;
+  readonly #ending = new AbortController();
   #watches = 0;
   #timer: NodeJS.Timeout | undefined;
 
@@ -135,6 +136,10 @@ export class RedisConnection {
   /** How scripts run and publish on this connection. */
   readonly modes = (): ScriptModes => this.#capabilities ?? FIRST_CHOICE;
 
+  get #isClosing(): boolean {
+    return this.#ending.signal.aborted;
+  }
+
   runId(): string | null {
     return this.#identity;
   }
@@ -166,7 +171,7 @@ export class RedisConnection {
   }
 
   async close(): Promise<void> {
-    this.#isClosing = true;
+    this.#ending.abort();
     this.status.end();
     this.clock.stop();
     clearInterval(this.#timer);
@@ -348,15 +353,10 @@ export class RedisConnection {
   async #findOther(client: RedisClient): Promise<void> {
     if (client instanceof Cluster) return;
     const known = this.#identity;
-    const other = this.#createClient('commands').on('error', () => {});
-    try {
-      await other.connect();
-      const { isReplica, identity } = await readRole(other as Redis, this.#capabilities?.identity === 'info');
-      const isOther = identity !== null && identity !== known && !isReplica;
-      if (isOther && client === this.#client && this.#identity === known && !this.#isClosing) this.#leave(LOST);
-    } finally {
-      other.disconnect();
-    }
+    const other = this.#createClient('commands').on('error', () => {}) as Redis;
+    const { isReplica, identity } = await readOther(other, this.#capabilities?.identity !== 'key', this.#ending.signal);
+    const isOther = identity !== null && identity !== known && !isReplica;
+    if (isOther && client === this.#client && this.#identity === known && !this.#isClosing) this.#leave(LOST);
   }
 
   /**

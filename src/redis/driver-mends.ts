@@ -1,5 +1,5 @@
 /** What this project changes in ioredis 6.0.0. A test fails if the driver no longer calls it. */
-import { Command, Redis } from 'ioredis';
+import { Cluster, Command, Redis } from 'ioredis';
 
 interface CommandTimer {
   _commandTimeoutTimer?: NodeJS.Timeout;
@@ -21,6 +21,13 @@ interface Ending {
   disconnect(reconnect?: boolean): void;
   setStatus(status: 'end'): void;
   flushQueue(error: Error): void;
+}
+
+interface Refreshing {
+  slotsTimer: NodeJS.Timeout | null | undefined;
+  readonly options: { readonly slotsRefreshInterval?: number };
+  refreshSlotsCache(done: () => void): void;
+  resetNodesRefreshInterval(): void;
 }
 
 /**
@@ -74,5 +81,23 @@ export function letWaitingClientsEnd(): void {
     this.manuallyClosing = false;
     this.setStatus('end');
     this.flushQueue(new Error('Connection is closed.'));
+  };
+}
+
+/** A client of a cluster that was disconnected during a refresh of its slots went on with them. */
+export function letClustersEnd(): void {
+  const cluster = Cluster.prototype as unknown as Refreshing;
+  cluster.resetNodesRefreshInterval = function (this: Refreshing) {
+    const { slotsRefreshInterval } = this.options;
+    if (this.slotsTimer || !slotsRefreshInterval) return;
+    const next = (): void => {
+      const timer = setTimeout(() => {
+        this.refreshSlotsCache(() => {
+          if (this.slotsTimer === timer) next();
+        });
+      }, slotsRefreshInterval);
+      this.slotsTimer = timer;
+    };
+    next();
   };
 }

@@ -1,10 +1,13 @@
 /** What this project changes in ioredis still works with its version. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Cluster } from 'ioredis';
 import t from 'tap';
 import { freePort } from '../../bench/launch/free-port.ts';
 import { startRedis } from '../../bench/launch/redis-server.ts';
 import { redisTarget } from '../../src/domain/redis-target.ts';
 import { LIMITS } from '../../src/limits.ts';
 import { connectJobs, connectStore } from '../../src/redis/index.ts';
+import { startCluster } from '../support/cluster.ts';
 
 t.test('replies that arrived while this process stood still are read before a time-out (I11)', async (t) => {
   const redis = await startRedis();
@@ -39,4 +42,23 @@ t.test('a client that is disconnected while it waits to connect again ends (I11)
   await t.rejects(queued, { message: 'Connection is closed.' });
   await ended;
   t.equal(client.status, 'end');
+});
+
+t.test('a client of a cluster that is disconnected while it refreshes its slots refreshes no more', async (t) => {
+  const servers = await startCluster();
+  t.teardown(() => servers.stop());
+  const client = new Cluster([...redisTarget(servers.url).servers], { slotsRefreshInterval: 20 });
+  client.on('error', () => {});
+  const ended = new Promise((resolve) => client.once('end', resolve));
+  let refreshes = 0;
+  const { refreshSlotsCache } = client;
+  await new Promise((resolve) => client.once('ready', resolve));
+  client.refreshSlotsCache = (done) => {
+    refreshes += 1;
+    client.disconnect();
+    refreshSlotsCache.call(client, done);
+  };
+  await ended;
+  await sleep(200);
+  t.equal(refreshes, 1);
 });

@@ -1,8 +1,12 @@
 /** Redis behind real sentinels: both kinds of failover, separate logins, TLS and IPv6. */
 import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Redis } from 'ioredis';
 import t, { type Test } from 'tap';
+import { freePort } from '../../bench/launch/free-port.ts';
 import { type RedisTarget, redisTarget } from '../../src/domain/redis-target.ts';
 import { connectStore } from '../../src/redis/index.ts';
+import { readOther } from '../../src/redis/other-server.ts';
 import { selfSigned } from '../support/self-signed.ts';
 import { MASTER_NAME, type SentinelOptions, startSentinels } from '../support/sentinels.ts';
 import { until } from '../support/until.ts';
@@ -86,4 +90,17 @@ t.test('sentinels and servers are reached with TLS and a private authority', asy
   const { relays, opensSale } = await startWhole(t, target);
   await relays();
   await opensSale('drop');
+});
+
+t.test('the search for another primary ends with the store, also if no sentinel replies', async (t) => {
+  const sentinels = [{ host: '127.0.0.1', port: await freePort() }];
+  const other = new Redis({ sentinels, name: MASTER_NAME, lazyConnect: true, sentinelRetryStrategy: () => 10 });
+  other.on('error', () => {});
+  const ending = new AbortController();
+  const found = readOther(other, true, ending.signal);
+  await sleep(50);
+  t.equal(other.status, 'connecting');
+  ending.abort();
+  await t.rejects(found, { message: 'Connection is closed.' });
+  t.equal(other.status, 'end');
 });
