@@ -3,7 +3,7 @@ import { type ConnectionOptions, checkServerIdentity } from 'node:tls';
 import { Cluster, Redis, type RedisOptions } from 'ioredis';
 import type { RedisServerAddress, RedisTarget, RedisTls } from '../domain/redis-target.ts';
 import { LIMITS } from '../limits.ts';
-import { letClustersEnd, letTimeoutsReadFirst, letWaitingClientsEnd } from './driver-mends.ts';
+import { letClustersEnd, letTimeoutsReadFirst, letWaitingClientsEnd } from './driver-fixes.ts';
 import { followSentinels } from './sentinel-watch.ts';
 
 letTimeoutsReadFirst();
