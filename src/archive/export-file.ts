@@ -1,6 +1,6 @@
 /** The file of an exported show: a head, the records of all keys, and a manifest as last line. */
 import { randomUUID } from 'node:crypto';
-import { readdir, rename, rm, stat } from 'node:fs/promises';
+import { link, readdir, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { isId } from '../domain/mistakes.ts';
 import type { ExaminedShow, MovableState, RawRecord, RecordExaminer, RecordPage } from '../domain/transfer.ts';
@@ -158,7 +158,7 @@ export async function checkExport(path: string, examiner: RecordExaminer): Promi
   return { ...found, show, header };
 }
 
-/** Writes a file next to its place, reads it back, and renames it. The folder exists. */
+/** Writes a file next to its place, reads it back, and gives it its name. The folder exists. */
 export async function writeExport(
   path: string,
   head: Omit<ExportHead, 'kind' | 'format'>,
@@ -192,7 +192,7 @@ export async function writeExport(
     const { show, manifest } = written;
     if ((await hashFile(partial)) !== file.sha256 || manifest === undefined || show === undefined)
       throw new Error('read back, it differs from what was written');
-    await rename(partial, path);
+    await giveName(partial, path);
     await removePartials(path).catch(() => {});
     await syncFolder(dirname(path));
     return { head: whole, manifest, show, header, file };
@@ -202,7 +202,22 @@ export async function writeExport(
   }
 }
 
-/** Removes what killed runs left. An export to the same path that still runs fails. */
+/** Throws if another file has the name: a check before could not see what is made later. */
+async function giveName(partial: string, path: string): Promise<void> {
+  try {
+    await link(partial, path);
+  } catch (error) {
+    const { code = '' } = error as NodeJS.ErrnoException;
+    // Without its own file, another export to this path was faster.
+    if (code === 'EEXIST' || code === 'ENOENT') throw new Error(`${path} was made meanwhile. Give another name.`);
+    // A file system without hard links.
+    const problem = await pathProblem(path);
+    if (problem !== null) throw new Error(problem);
+    await rename(partial, path);
+  }
+}
+
+/** Removes the other name of the file and what killed runs left. An export to the same path that still runs fails. */
 async function removePartials(path: string): Promise<void> {
   const start = `${basename(path)}.`;
   const isOwn = (name: string): boolean => name.startsWith(start) && PARTIAL_END.test(name.slice(start.length));

@@ -34,8 +34,8 @@ holds, orders, waitlists, ledger, events and chat. A live show is refused. While
 viewers see it, and changes get the error overloaded. The show stays where it is: delete it when it
 was imported elsewhere. The file does not contain changes made after the export.
 
-The file is complete or does not exist: it is written as <file>.<id>.partial, read back and renamed.
-It contains names and chat.
+The file is complete or does not exist: it is written as <file>.<id>.partial, read back, and gets
+its name if no other file has it. It contains names and chat.
 
 Of an archived show, the file contains the summary only. Its archive does not move: copy its folder
 to the ARCHIVE_DIR of the new server.

@@ -11,7 +11,7 @@ const CHANNEL = '+switch-master';
  */
 export function followSentinels(client: Redis, masterName: string, connectAll: () => Redis[]): void {
   let followed: Redis[] = [];
-  /** Leaves, unless the client is connected to this address: it may have asked the sentinels first. */
+  /** Leaves, unless the client is at this address: it may have asked the sentinels itself. */
   function leaveFor(host: string | undefined, port: string | undefined): void {
     const leave = (): void => {
       const { remoteAddress, remotePort } = client.stream as Socket;

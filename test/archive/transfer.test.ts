@@ -1,5 +1,5 @@
 /** Exports and imports: what is refused, what a file must be, what a dead process leaves. */
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import type { Test } from 'tap';
@@ -32,6 +32,23 @@ async function exportedShow(t: Test): Promise<{ show: string; path: string }> {
   unwrap(await exported(show, path));
   return { show, path };
 }
+
+test('an export does not replace a file that was made meanwhile; of two to one path one succeeds', async (t) => {
+  const folder = temporaryFolder(t);
+  const path = join(folder, 'show');
+  const [show, other] = [await soldShow(), await soldShow()];
+  const onProgress = (): void => writeFileSync(path, 'of somebody else');
+  const late = await exportShow({ store, path, onProgress }, show, '0.0.0-test');
+  t.match(late, { ok: false, error: { code: 'archive_failed', message: /was made meanwhile/ } });
+  t.equal(readFileSync(path, 'utf8'), 'of somebody else');
+  t.same(readdirSync(folder), ['show'], 'nothing partial remains');
+
+  rmSync(path);
+  const both = await Promise.all([exported(show, path), exported(other, path)]);
+  const [done, ...more] = both.flatMap((each) => (each.ok ? [each.value.head.show] : []));
+  t.equal(more.length, 0);
+  t.match(await imported(path), { ok: true, value: { head: { show: done } } });
+});
 
 test('a live show and one that is being archived are refused; ended and archived ones move', async (t) => {
   const folder = temporaryFolder(t);
