@@ -129,6 +129,9 @@ export const LIMITS = Object.freeze({
    * together have the same rate for reserve, release, waitlist and resume.
    */
   requestRatePerSecond: 20,
+  /** A user may send so many seconds' worth at the full rate, then this part of it. */
+  lastingRequestsBurstSeconds: 50,
+  lastingRequestsPart: 0.01,
   /** A user of whom a node accepts this many of these in a second is reported to other nodes. */
   sharedRequestsMin: 3,
   busyUsersPerReportMax: 100,

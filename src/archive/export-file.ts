@@ -217,7 +217,7 @@ async function giveName(partial: string, path: string): Promise<void> {
   }
 }
 
-/** Removes the other name of the file and what killed runs left. An export to the same path that still runs fails. */
+/** Removes the other name and what killed runs left. An export to this path that runs fails. */
 async function removePartials(path: string): Promise<void> {
   const start = `${basename(path)}.`;
   const isOwn = (name: string): boolean => name.startsWith(start) && PARTIAL_END.test(name.slice(start.length));

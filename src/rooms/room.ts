@@ -7,6 +7,7 @@ import type { Rates } from '../domain/token-bucket.ts';
 import type { BroadcastGroups } from '../fanout/broadcast-groups.ts';
 import { type ChatCallback, ChatIntake } from '../fanout/chat-intake.ts';
 import type { ChatLane } from '../fanout/chat-lane.ts';
+import { RequestPace } from '../fanout/request-pace.ts';
 import { UserPace } from '../fanout/user-pace.ts';
 import { LIMITS } from '../limits.ts';
 import type { Failure, Result } from '../protocol/codes.ts';
@@ -38,7 +39,7 @@ export class Room implements FollowerHandlers {
   /** How fast each user writes, over all nodes. */
   readonly chatPace: UserPace;
   /** How often each user reserves, releases, waits and resumes, over all nodes. */
-  readonly requestPace: UserPace;
+  readonly requestPace: RequestPace;
   readonly rates: Rates;
   readonly resumer: Resumer;
   readonly welcomes: WelcomeWriter;
@@ -59,7 +60,7 @@ export class Room implements FollowerHandlers {
     this.chatPace = new UserPace(deps.rates.chat);
     this.connections = new UserConnections(deps.connectionsPerUserMax);
     this.joinPace = new UserPace({ perSecond: LIMITS.delayedJoinsPerSecond, burst: deps.connectionsPerUserMax });
-    this.requestPace = new UserPace(deps.rates.requests, (user, count) => this.counts.addRequests(user, count));
+    this.requestPace = new RequestPace(deps.rates.requests, (user, count) => this.counts.addRequests(user, count));
     const onUnexpected = (error: unknown): void => this.onUnexpected(error);
     const clock = guardedClock(deps.clock, onUnexpected);
     this.follower = new ShowFollower({ showId, log: deps.log, clock, handlers: this });

@@ -37,10 +37,10 @@ test('an export does not replace a file that was made meanwhile; of two to one p
   const folder = temporaryFolder(t);
   const path = join(folder, 'show');
   const [show, other] = [await soldShow(), await soldShow()];
-  const onProgress = (): void => writeFileSync(path, 'of somebody else');
+  const onProgress = (): void => writeFileSync(path, 'of another program');
   const late = await exportShow({ store, path, onProgress }, show, '0.0.0-test');
   t.match(late, { ok: false, error: { code: 'archive_failed', message: /was made meanwhile/ } });
-  t.equal(readFileSync(path, 'utf8'), 'of somebody else');
+  t.equal(readFileSync(path, 'utf8'), 'of another program');
   t.same(readdirSync(folder), ['show'], 'nothing partial remains');
 
   rmSync(path);
