@@ -24,11 +24,11 @@ const COMMANDS: Readonly<Record<string, { readonly summary: string; load(): Prom
     load: async () => (await import('./transfer.ts')).exportCommand,
   },
   import: {
-    summary: 'make a show from such a file',
+    summary: 'import a show from an exported file',
     load: async () => (await import('./transfer.ts')).importCommand,
   },
   doctor: {
-    summary: 'try what the engine needs of Redis and of this host',
+    summary: 'check that Redis and this host have what the engine needs',
     load: async () => (await import('./doctor.ts')).doctor,
   },
   bench: {

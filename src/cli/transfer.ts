@@ -29,10 +29,10 @@ const EXPORT: Transfer = {
   name: 'export',
   usage: 'stampede export --show <id> <file>',
   own: SHOW,
-  description: `Writes a show to a file, from which the same show is made on another Redis server: products, sales,
-holds, orders, waitlists, ledger, events and chat. A live show is refused. While the show is read,
-viewers see it, and changes get the error overloaded. The show stays where it is: delete it when it
-was imported elsewhere. The file does not contain changes made after the export.
+  description: `Writes a show to a file, with its products, sales, holds, orders, waitlists, ledger, events and chat.
+The command import makes the same show on another Redis server. A live show is refused. While the
+command reads the show, viewers see it, and changes get the error overloaded. The show stays where
+it is: delete it after the import. The file does not contain changes made after the export.
 
 The file is complete or does not exist: it is written as <file>.<id>.partial, read back, and gets
 its name if no other file has it. It contains names and chat.

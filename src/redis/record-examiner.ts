@@ -3,6 +3,7 @@
  * they are what `verify` finds right. What cannot be decoded is damage that a show may have. It is
  * listed and moves as it is; any other value that the engine does not write is refused.
  */
+import { counted } from '../domain/counted.ts';
 import { compareBooks, LedgerReplay } from '../domain/ledger.ts';
 import type { MovableState, RawRecord, RecordExaminer, RecordPage } from '../domain/transfer.ts';
 import { LIMITS } from '../limits.ts';
@@ -166,7 +167,8 @@ export function createRecordExaminer(now: number): RecordExaminer {
     const found = content<ChatHead>(shapes.CHAT_HEAD, bytesIn(head));
     if (found === null || users === null) return;
     const [, , first, shown, taken, lastShown, authorBytes] = found;
-    if (authorBytes !== authors.length) refuse(` has ${authors.length} bytes of authors, by its head ${authorBytes}`);
+    if (authorBytes !== authors.length)
+      refuse(` has ${counted(authors.length, 'byte')} of authors, by its head ${authorBytes}`);
     if (first <= lastChat) refuse(` has message ${first} behind message ${lastChat}`);
     lastChat = first + taken - 1;
     let messages: unknown[];
@@ -178,7 +180,7 @@ export function createRecordExaminer(now: number): RecordExaminer {
       return;
     }
     if (messages.length !== shown || shown > taken || lastShown >= taken)
-      refuse(` has ${messages.length} messages, by its head ${shown} of ${taken}`);
+      refuse(` has ${counted(messages.length, 'message')}, by its head ${shown} of ${taken}`);
     let before = -1;
     for (const message of messages) {
       check(shapes.CHAT_ITEM, message, ', a message');
@@ -251,7 +253,7 @@ export function createRecordExaminer(now: number): RecordExaminer {
     if (lastEvent !== offset) replay.violate(`the last event is ${lastEvent}, by the show ${offset}`);
     const live = header.number('live_sales');
     if (live < liveSales || live > liveSales + unreadableSales)
-      fail(`show, live_sales is ${live}, and ${liveSales} sales are not over`);
+      fail(`show, live_sales is ${live}, and ${counted(liveSales, 'sale is', 'sales are')} not over`);
     const chat = header.number('chat_last');
     if (chat < lastChat || chat < lastRemoved)
       fail(`show, chat_last is ${chat}, and there is message ${Math.max(lastChat, lastRemoved)}`);

@@ -138,8 +138,8 @@ t.test('a field of the header with another value is refused', async (t) => {
     ['state', 'archived', /show, archive is missing|show, ended is missing/],
     ['state', 'ended', /show, ended is missing/],
     ['format', '2', /a newer release has written/],
-    ['live_sales', '0', /live_sales is 0, and 1 sales/],
-    ['live_sales', '7', /live_sales is 7, and 1 sales/],
+    ['live_sales', '0', /live_sales is 0, and 1 sale is not over$/],
+    ['live_sales', '7', /live_sales is 7, and 1 sale is not over$/],
     ['chat_last', '1', /chat_last is 1, and there is message 7/],
     ['offset', '3', /the last event is \d+, by the show 3/],
   ] as const) {

@@ -99,6 +99,21 @@ t.test('an archived show whose files are elsewhere is deleted by ?force=true, wh
   t.ok(existsSync(join(archiveDir, 'away')));
   t.equal((await request('/v1/shows/gala')).status, 404);
 
+  renameSync(join(archiveDir, 'away'), join(archiveDir, 'gala'));
+  const folder = join(archiveDir, 'gala');
+  const taken = {
+    status: 409,
+    body: { code: 'archive_conflict', detail: /move it out of ARCHIVE_DIR/, details: { folder } },
+  };
+  const put = await request('/v1/shows/gala', { method: 'DELETE' });
+  t.match(put, taken, 'the files were put back: Redis does not know the show, and the response names the folder');
+  await planShow(control);
+  await post('/v1/shows/gala/end');
+  t.match(await post('/v1/shows/gala/archive'), taken);
+  t.equal((await post('/v1/shows/gala/archive')).headers['retry-after'], undefined, 'to repeat it is useless');
+  renameSync(folder, join(archiveDir, 'gala.before'));
+  t.equal((await post('/v1/shows/gala/archive')).status, 200);
+
   await planShow(control, undefined, 'other');
   await post('/v1/shows/other/end');
   t.equal((await request('/v1/shows/other?force=true', { method: 'DELETE' })).status, 204, 'it has no archive');

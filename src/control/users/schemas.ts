@@ -11,7 +11,8 @@ const REASONS: Record<ErasureRest['reason'], string> = {
   hold_open: 'the user has an open hold, which may be paid now; `until`: when it ends at the latest',
   archiving: 'the show is being archived',
   failed: 'Redis or the disk failed',
-  archive_missing: 'the archive is not in ARCHIVE_DIR; put it back and repeat the request',
+  archive_missing:
+    'the archive is not in ARCHIVE_DIR, or another one has its place; put it back and repeat the request',
   archive_damaged: 'the archive cannot be read or proven; restore it from a backup and repeat the request',
   unreadable: 'records name the user and cannot be decoded',
   responses: 'Redis may not be scanned; recorded responses end within 24 hours',
