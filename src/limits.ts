@@ -22,6 +22,8 @@ export const LIMITS = Object.freeze({
   sharedConnectionsPart: 4,
   /** Upgrades a node accepts per second; the burst is one second's worth. */
   joinsPerSecondPerNode: 10_000,
+  /** The burst of one address: a venue comes back together. */
+  addressJoinsBurstSeconds: 10,
   /** For a complete request head. uWebSockets.js checks it every 4 s: 8 to 12 s. */
   requestHeadTimeoutSeconds: 10,
   /** Range of Retry-After for refused upgrades. Random, so that retries do not synchronize. */

@@ -328,6 +328,7 @@ async function startGateway(
         perAddressMax: config.connectionsPerAddress,
         perUserMax: config.connectionsPerUser,
         joinsPerSecond: config.joinsPerSecond,
+        joinsPerSecondPerAddress: config.joinsPerSecondPerAddress,
       },
       rates: { chatPerSecond: config.chatPerSecond, requestsPerSecond: config.requestsPerSecond },
       ...(config.publicGatewayUrl === null ? {} : { reconnectUrl: config.publicGatewayUrl }),

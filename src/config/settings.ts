@@ -197,6 +197,13 @@ export const SETTINGS = Object.freeze({
     100_000,
     'Upgrades per second and gateway process; more are refused with 503 and Retry-After before the token is verified.',
   ),
+  joinsPerSecondPerAddress: bound(
+    'JOINS_PER_SECOND_PER_ADDRESS',
+    LIMITS.joinsPerSecondPerNode,
+    100_000,
+    'Upgrades per second and gateway process from one address, as CONNECTIONS_PER_ADDRESS counts them. Guests have ' +
+      'no other limit: each upgrade costs up to 64 KiB of welcome. Bursts of ten times as many.',
+  ),
   chatPerSecond: bound(
     'CHAT_PER_SECOND',
     LIMITS.chatRatePerSecond,

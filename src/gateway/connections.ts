@@ -1,5 +1,6 @@
 /** All connections of this node, and their limits: per node, address and second. */
 import { newBucket, type Rate, type TokenBucket, takeTokens } from '../domain/token-bucket.ts';
+import { UserPace } from '../fanout/user-pace.ts';
 import { LIMITS } from '../limits.ts';
 import { type Failure, fail, failure, ok, type Result } from '../protocol/codes.ts';
 import type { Connection, Source } from './connection.ts';
@@ -8,12 +9,15 @@ export interface ConnectionLimits {
   readonly perNodeMax: number;
   readonly perAddressMax: number;
   readonly joinsPerSecond: number;
+  readonly joinsPerSecondPerAddress: number;
 }
 
 export class Connections {
   private readonly limits: ConnectionLimits;
   private readonly joinRate: Rate;
   private readonly joins: TokenBucket;
+  /** Also of addresses that have no connection now. */
+  private readonly addressJoins: UserPace;
   private readonly table: Connection[] = [];
   private readonly sources = new Map<string, Source>();
   /** Slots of upgrades whose socket is not open yet. */
@@ -23,10 +27,13 @@ export class Connections {
     perNodeMax = LIMITS.connectionsPerNodeMax,
     perAddressMax = LIMITS.connectionsPerAddressMax,
     joinsPerSecond = LIMITS.joinsPerSecondPerNode,
+    joinsPerSecondPerAddress = joinsPerSecond,
   }: Partial<ConnectionLimits> = {}) {
-    this.limits = { perNodeMax, perAddressMax, joinsPerSecond };
+    this.limits = { perNodeMax, perAddressMax, joinsPerSecond, joinsPerSecondPerAddress };
     this.joinRate = { perSecond: joinsPerSecond, burst: joinsPerSecond };
     this.joins = newBucket(this.joinRate, performance.now());
+    const burst = LIMITS.addressJoinsBurstSeconds * joinsPerSecondPerAddress;
+    this.addressJoins = new UserPace({ perSecond: joinsPerSecondPerAddress, burst });
   }
 
   get size(): number {
@@ -50,6 +57,8 @@ export class Connections {
     const source = this.sources.get(address) ?? { address, connections: 0 };
     if (source.connections >= perAddressMax)
       return fail('rate_limited', 'This address has too many connections.', { retryAfterMs: retryAfterMs() });
+    const waitMs = this.addressJoins.take(address, performance.now());
+    if (waitMs > 0) return fail('rate_limited', 'This address connects too often.', { retryAfterMs: waitMs });
     if (takeTokens(this.joins, this.joinRate, performance.now()) > 0) {
       const message = `More than ${joinsPerSecond} viewers per second are connecting. Try again later.`;
       return fail('overloaded', message, { retryAfterMs: retryAfterMs() });

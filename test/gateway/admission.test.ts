@@ -57,6 +57,15 @@ test('a node refuses more joins per second than its limit', async (t, world) => 
   await until(async () => (await upgrade()) === 101, 'a later upgrade is accepted');
 });
 
+test('H-4.3 an address may join so often, with ten seconds at once; reconnecting gains nothing', async (t, world) => {
+  const node = await world.addNode({ limits: { joinsPerSecondPerAddress: 1 } });
+  const upgrade = upgrader(t, world, node);
+  for (let i = 0; i < 10; i += 1) t.equal(await upgrade(), 101);
+  const { status, body, headers } = await refusedUpgrade(`${node.url}/v1/shows/${world.show}`, FORGED);
+  t.match([status, body.code, headers['retry-after']], [429, 'rate_limited', '1']);
+  await until(async () => (await upgrade()) === 101, 'a later upgrade is accepted');
+});
+
 test('connections per address are limited; untrusted headers and PROXY protocol are ignored', async (t, world) => {
   const upgrade = upgrader(t, world, await world.addNode({ limits: { perAddressMax: 2 } }));
   t.same([await upgrade(), await upgrade(), await upgrade()], [101, 101, 429]);
