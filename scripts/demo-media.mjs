@@ -2,7 +2,7 @@
  * Makes the pictures and the clip of the demo again: `node scripts/demo-media.mjs`. Needs Chromium
  * (STAMPEDE_CHROMIUM, or /usr/bin/chromium) and ffmpeg with libx264.
  */
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -41,4 +41,7 @@ for (let frame = 0; frame < frames; frame += 1)
     await once(encoder.stdin, 'drain');
 encoder.stdin.end();
 await once(encoder, 'close');
+// As from a phone that is held upright.
+const crop = ['-vf', 'crop=304:540:240:0', ...codec, join(folder, 'tall.mp4')];
+spawnSync('ffmpeg', ['-v', 'error', '-y', '-i', join(folder, 'stage.mp4'), ...crop], { stdio: 'inherit' });
 await browser.close();

@@ -7,6 +7,8 @@ type Engine = LiveEngine & { readonly siteUrl?: string };
 
 export interface State {
   readonly name: string;
+  /** Another page than that of the show. */
+  readonly path?: string;
   /** What the address has after the show, such as `&embed=1`. */
   readonly query?: string;
   /** Names of the controls to press, one after the other. */
@@ -122,6 +124,12 @@ export const STATES: readonly State[] = [
         more: { ...mediaOf(engine), checkoutUrl: 'https://shop.example/pay?hold={reservation}' },
       }),
   },
+  {
+    name: 'tall',
+    make: (engine) =>
+      make(engine, { id: 'tall', products: 6, sales: THREE, more: { videoUrl: `${engine.siteUrl}/media/tall.mp4` } }),
+  },
+  { name: 'list', path: '', make: (engine) => publicShows(engine) },
   { name: 'hold', make: async () => 'sale', press: [/^Buy: Duna Sandal/] },
   { name: 'orders', make: async () => 'sale', press: [/^Buy: Duna Sandal/, 'Your holds and orders'] },
   { name: 'embedded', make: async () => 'sale', query: '&embed=1' },
@@ -181,6 +189,19 @@ export const STATES: readonly State[] = [
   { name: 'ended', make: (engine) => ended(engine) },
   { name: 'unknown', make: async () => 'nowhere' },
 ];
+
+/** A live show is public already. */
+async function publicShows(engine: Engine): Promise<string> {
+  const startsAt = Date.now() + 42 * 60_000;
+  const later = { ...mediaOf(engine), visibility: 'public', guests: true } as const;
+  await engine.office.createShow({ id: 'later', title: 'Spring preview: linen and light', startsAt, ...later });
+  const next = { startsAt: startsAt + 3 * 86_400_000, visibility: 'public' } as const;
+  await engine.office.createShow({ id: 'next', title: `Sneaker Sunday with ${LONG}`, ...next });
+  return make(engine, {
+    ...{ id: 'listed', products: 6, sales: THREE, title: 'Stampede Evening Market' },
+    more: { ...mediaOf(engine), visibility: 'public' },
+  });
+}
 
 async function soldOut(engine: Engine): Promise<string> {
   const id = await make(engine, {
