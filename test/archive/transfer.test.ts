@@ -185,7 +185,7 @@ test('what a dead import left is deleted by the job, after an hour (I9)', async 
   t.match(unwrap(await next.store.retentionOf(show, 0)), { step: 'none' });
   unwrap(await next.store.deleteShow(show));
   t.equal((await next.client.keys(`*{${show}}*`)).length, 2, 'not while it may go on');
-  await next.client.hset(next.time.key(show, 'show'), 'import_at', String(Date.now() - HOUR_MS - 1));
+  await next.client.hset(next.time.key(show, 'show'), 'import_at', String(Date.now() - HOUR_MS - 1_000));
   t.match(unwrap(await next.store.retentionOf(show, 0)), { step: 'forget' });
   unwrap(await next.store.deleteShow(show));
   t.same(await next.client.keys(`*{${show}}*`), []);
