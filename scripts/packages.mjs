@@ -53,8 +53,8 @@ export function writePackages(root, dist) {
 
   const sdk = reach(dist, ['src/client/index.js', 'src/client/index.d.ts']);
   if (sdk.libraries.length > 0) throw new Error(`the SDK needs ${sdk.libraries.join(', ')}`);
-  // Entry points that need a library, which the app installs.
-  const more = ['msgpack', 'react'].map((name) => ({
+  // Entry points that not every app needs; some need a library, which the app installs.
+  const more = ['countdown', 'msgpack', 'react'].map((name) => ({
     name,
     ...reach(dist, [`src/client/${name}.js`, `src/client/${name}.d.ts`]),
   }));

@@ -17,6 +17,7 @@ import type {
 } from '../protocol/messages.ts';
 import type { StampedeClient } from './client.ts';
 import type { ConnectionState } from './connection.ts';
+import { watchCountdown } from './countdown.ts';
 import { connect } from './index.ts';
 import type { ChatMessage } from './model.ts';
 import type { Outcome } from './outcome.ts';
@@ -123,29 +124,16 @@ export function useShow(options: ClientOptions): ShowValues {
   return useValues(client);
 }
 
-/** A reading of less than this shows tenths of a second. */
-const TENTHS_BELOW_MS = 10_000;
-
-/** Returns when the shown number changes next. */
-function untilNextTick(remainingMs: number): number {
-  const step = remainingMs <= TENTHS_BELOW_MS ? 100 : 1_000;
-  return Math.max(10, remainingMs % step || step);
-}
-
 /**
  * Returns the time until a sale opens or closes, by the clock of the server, or null if neither is
  * planned. Renders each second, and ten times a second below ten seconds.
  */
 export function useCountdown(client: StampedeClient | null, sale: string): CountdownReading | null {
-  useValues(client);
-  const [, setTicks] = useState(0);
-  const reading = client?.countdown(sale) ?? null;
-  const waitMs = reading === null || reading.remainingMs === 0 ? null : untilNextTick(reading.remainingMs);
+  const [reading, setReading] = useState<CountdownReading | null>(null);
   useEffect(() => {
-    if (waitMs === null) return;
-    const timer = setTimeout(() => setTicks((ticks) => ticks + 1), waitMs);
-    return () => clearTimeout(timer);
-  });
+    setReading(null);
+    return client === null ? undefined : watchCountdown(client, sale, setReading);
+  }, [client, sale]);
   return reading;
 }
 

@@ -7,7 +7,8 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { launchChromium, skip } from '../browser/chromium.ts';
 import { ROOT } from '../support/root.ts';
-import { serveFolder, writeApp } from './react-app.ts';
+import { serveFolder } from '../support/serve-folder.ts';
+import { writeApp } from './react-app.ts';
 
 /** 8.4.0 is refused by some versions of npm. */
 const VITE = 'vite@8.3.8';

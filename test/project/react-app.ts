@@ -1,9 +1,6 @@
 /** An app as a frontend developer writes it: Vite, React, the packed SDK. */
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { extname, join } from 'node:path';
-import type { Test } from 'tap';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 
 /** With the show's address as query, so that one build serves every test. */
 const APP = `import { StrictMode } from 'react';
@@ -41,7 +38,6 @@ const COMPILER = {
   jsx: 'react-jsx',
   ...{ strict: true, noEmit: true, module: 'esnext', moduleResolution: 'bundler', target: 'es2022', types: [] },
 };
-const TYPES: Readonly<Record<string, string>> = { '.html': 'text/html', '.js': 'text/javascript' };
 
 export function writeApp(folder: string): void {
   mkdirSync(join(folder, 'src'), { recursive: true });
@@ -49,23 +45,4 @@ export function writeApp(folder: string): void {
   writeFileSync(join(folder, 'index.html'), PAGE);
   const tsconfig = { compilerOptions: { ...COMPILER, lib: ['es2023', 'dom'] }, include: ['src'] };
   writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify(tsconfig));
-}
-
-/** Serves a folder of files, and returns its URL. */
-export async function serveFolder(t: Test, folder: string): Promise<string> {
-  const server = createServer((request, response) => {
-    const path = new URL(request.url ?? '/', 'http://x').pathname.replace(/^\/$/, '/index.html');
-    try {
-      const bytes = readFileSync(join(folder, path));
-      response.writeHead(200, { 'content-type': TYPES[extname(path)] ?? 'application/octet-stream' }).end(bytes);
-    } catch {
-      response.writeHead(404).end();
-    }
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  t.teardown(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
