@@ -174,5 +174,22 @@ t.test('many sales and products: each is shown, and the first can be bought with
   const tooWide =
     '[...document.querySelectorAll(".card")].filter((card) => card.scrollWidth > card.clientWidth).length';
   t.equal(await phone.evaluate(tooWide), 0);
+  await phone.keyboard.press('Escape');
+  await engine.office.announce(SHOW, 'Two per person');
+  for (const [width, height] of [
+    [320, 568],
+    [844, 390],
+  ] as const) {
+    await phone.setViewportSize({ width, height });
+    for (const part of [phone.getByLabel('Your message'), phone.locator('.holds-bar')]) {
+      await part.waitFor();
+      const { y, height: its } = (await part.boundingBox()) ?? { y: 0, height: Infinity };
+      t.ok(y >= 0 && y + its <= height, `at ${width} x ${height}: from ${y} to ${y + its}`);
+    }
+    await button(phone, /^Held for you: Product/)
+      .first()
+      .scrollIntoViewIfNeeded();
+    t.equal(await phone.evaluate('document.documentElement.scrollWidth <= innerWidth'), true);
+  }
   t.same(errors, []);
 });

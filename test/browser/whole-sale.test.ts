@@ -67,17 +67,16 @@ t.test('a sale from its countdown to the order', { skip }, async (t) => {
   });
 
   await t.test('the offer is paid: an order for one, sold out for the other', async (t) => {
-    const [tab] = await Promise.all([
-      bo.context().waitForEvent('page'),
-      bo.getByRole('link', { name: /^Pay now: Plain Tee/ }).click(),
-    ]);
-    await tab.close();
     const id = (await bo.locator('.hold').getAttribute('data-reservation')) ?? '';
+    await button(bo, /^Your holds and orders/).click();
+    const inList = bo.getByRole('dialog').getByRole('link', { name: /^Pay now/ });
+    t.match(await inList.getAttribute('href'), new RegExp(`hold=${id}&amount=1990&in=EUR$`));
+    t.equal(await inList.getAttribute('target'), '_blank', 'the show stays open');
     await engine.office.confirm(SHOW, id, { orderRef: 'ORD-7', amount: 1990 }, 'pay');
     await bo.locator('.toast', { hasText: 'Order confirmed: Plain Tee' }).waitFor();
-    t.equal(await button(bo, /^Yours: Plain Tee/).textContent(), 'Yours');
-    await button(bo, /^Your holds and orders/).click();
     await bo.getByRole('dialog').getByText('Order ORD-7').waitFor();
+    await bo.keyboard.press('Escape');
+    t.equal(await button(bo, /^Yours: Plain Tee/).textContent(), 'Yours');
     t.match(await engine.office.verify(SHOW), { violations: { length: 0 } }, 'the books are right');
   });
 

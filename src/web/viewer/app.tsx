@@ -20,7 +20,8 @@ import { Stage, type VideoShape } from './stage.tsx';
 import { TopBar } from './top-bar.tsx';
 import { useViewer, ViewerContext } from './viewer-model.ts';
 
-const wideScreen = matchMedia('(min-width: 900px)');
+/** Also a phone that is held sideways: one column would not fit. */
+const wideScreen = matchMedia('(min-width: 900px), (min-width: 640px) and (max-height: 520px)');
 const isWide = signal(wideScreen.matches);
 wideScreen.addEventListener('change', () => {
   isWide.value = wideScreen.matches;
