@@ -55,12 +55,19 @@ export async function open({ again = false } = {}): Promise<void> {
     return;
   }
   if (again) tabStorage.set(`token.${show}`, null);
-  const known = again ? null : (takeTokenFromAddress(show) ?? tabStorage.get(`token.${show}`));
-  const token = known ?? (again || hasTokenUrl ? await nextToken().catch(() => null) : null);
+  const token = await tokenOfVisit(again);
   if (token !== null) start(token);
   else if (watch.value.guests) start(null, watch.value.demoTokens && watch.value.show.state !== 'ended');
   else if (watch.value.demoTokens) phase.value = { at: 'askName' };
   else phase.value = { at: 'failed', code: NO_TOKEN, text: t('join.closed') };
+}
+
+/** With `tokenUrl` the shop decides at each visit: another person may have logged in. */
+async function tokenOfVisit(again: boolean): Promise<string | null> {
+  const given = again ? null : takeTokenFromAddress(show);
+  if (given !== null) return given;
+  const known = tabStorage.get(`token.${show}`);
+  return again || hasTokenUrl ? nextToken().catch(() => known) : known;
 }
 
 export function openShow(id: string): void {
