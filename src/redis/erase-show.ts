@@ -33,10 +33,15 @@ const GENERATIONS = [
 const SLICE = 100;
 /** Entries that one call appends. A batch of chat has up to 28 KB. */
 const APPENDED_MAX = 20;
-/** Appends entries to a stream, all or none. ARGV: for each the number of its values, and these. */
+/**
+ * Appends entries to the copy of a stream, all or none, and renews its expiry. Returns 0 if the show
+ * is not marked by this erasure: it was deleted or archived, or another process took over.
+ * ARGV: mark, expiry, for each entry the number of its values, and these.
+ */
 const APPEND =
-  "local i = 1 while i < #ARGV do local last = i + ARGV[i] redis.call('XADD', KEYS[1], unpack(ARGV, i + 1, last)) " +
-  'i = last + 1 end';
+  "if redis.call('HGET', KEYS[2], 'eraser') ~= ARGV[1] then return 0 end local i = 3 while i < #ARGV do " +
+  "local last = i + ARGV[i] redis.call('XADD', KEYS[1], unpack(ARGV, i + 1, last)) i = last + 1 end " +
+  "redis.call('PEXPIRE', KEYS[1], ARGV[2]) return 1";
 const BUSY = fail('overloaded', 'Another process erases this user.', { retryAfterMs: LIMITS.retentionRetryMs });
 
 function unwrap<T>(result: Result<T>): T {
@@ -179,9 +184,8 @@ class ShowErasure {
 
   /** Replaces a stream by its changed copy. */
   private async rewrite(stream: 'chat' | 'ledger', change: Change): Promise<void> {
-    const { rewrite } = this.keys;
     for (let attempt = 0; attempt < TRIES_MAX; attempt++) {
-      unwrap(await this.runner.guard((client) => client.unlink(rewrite)));
+      unwrap(await this.runner.guard((client) => client.unlink(this.keys.rewrite)));
       let [after, length, bytes] = ['-', 0, 0];
       for (let word = 'more'; word === 'more'; ) {
         for await (const page of this.entries(stream, after)) {
@@ -189,7 +193,7 @@ class ShowErasure {
             const changed = change(fields, String(id));
             return changed === null ? [] : [[id, ...changed]];
           });
-          for (const slice of slices(kept, APPENDED_MAX)) bytes = await this.append(rewrite, slice, bytes);
+          for (const slice of slices(kept, APPENDED_MAX)) bytes = await this.append(slice, bytes);
           length += kept.length;
           after = `(${page.at(-1)?.[0]}`;
         }
@@ -201,16 +205,18 @@ class ShowErasure {
   }
 
   /** Returns the size of the copy so far. A full Redis takes a small one: the stream goes. */
-  private async append(key: string, entries: ReadonlyArray<readonly Buffer[]>, before: number): Promise<number> {
-    const values = entries.flatMap((entry) => [String(entry.length), ...entry]);
+  private async append(entries: ReadonlyArray<readonly Buffer[]>, before: number): Promise<number> {
+    const { rewrite, show } = this.keys;
+    const values = [this.token, LIMITS.erasureMarkMs, ...entries.flatMap((entry) => [entry.length, ...entry])];
     const bytes = entries.flat().reduce((sum, { length }) => sum + length, before);
-    const run = (script: string) => this.runner.guard((client) => client.eval(script, 1, key, ...values));
+    const run = (script: string) => this.runner.guard((client) => client.eval(script, 2, rewrite, show, ...values));
     let appended = await run(APPEND);
     const isFull = !appended.ok && appended.error.code === 'redis_full';
     if (isFull && bytes <= LIMITS.erasureCopyIfFullBytesMax) appended = await run(`${FIRST_WRITE} ${APPEND}`);
-    else if (isFull) await this.runner.guard((client) => client.unlink(key));
-    unwrap(appended);
-    return bytes;
+    else if (isFull) await this.runner.guard((client) => client.unlink(rewrite));
+    if (unwrap(appended) === 1) return bytes;
+    unwrap(await this.runner.showIsOpen(this.showId));
+    throw new StampedeError(BUSY.error);
   }
 
   /** Chat leaves the screens by events, then the history. The user may still be writing. */

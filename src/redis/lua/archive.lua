@@ -159,7 +159,7 @@ function apply.condemn(args, header)
   local had_archive = header.archive and '1' or '0'
   if header.state == 'deleting' then return { 'ok', '+', had_archive } end
   Access.all()
-  if header.state == 'unreadable' then call('UNLINK', K.show) else call('HDEL', K.show, 'run') end
+  if header.state == 'unreadable' then call('UNLINK', K.show) else call('HDEL', K.show, 'run', 'eraser') end
   call('HSET', K.show, 'state', 'deleting')
   close('-', header)
   return { 'ok', '+', had_archive }

@@ -118,7 +118,10 @@ function apply.swap(args)
   Access.all()
   for i = 1, #tail do call('XADD', K.rewrite, tail[i][1], unpack(tail[i][2])) end
   call('UNLINK', key)
-  if args.length + #tail > 0 then call('RENAME', K.rewrite, key) end
+  if args.length + #tail > 0 then
+    call('PERSIST', K.rewrite) -- a copy that is left expires (erase-show.ts)
+    call('RENAME', K.rewrite, key)
+  end
   call('HINCRBY', K.show, 'swaps', 1) -- for readers of several pages (ledger-auditor.ts)
   return { 'ok', '+' }
 end
