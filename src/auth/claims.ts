@@ -2,7 +2,7 @@
 import { LIMITS } from '../limits.ts';
 import { fail, ok, type Result } from '../protocol/codes.ts';
 import { ROLES, type Role } from '../protocol/messages.ts';
-import { cleanText } from '../protocol/text.ts';
+import { cleanText, isCleanText } from '../protocol/text.ts';
 
 export interface Claims {
   readonly show: string;
@@ -21,8 +21,13 @@ const SHOW_ID = /^[A-Za-z0-9][A-Za-z0-9_-]*$/;
 /** Returns the claims of a verified payload, or `unauthenticated` with the invalid claim. */
 export function readClaims(payload: Readonly<Record<string, unknown>>): Result<Claims> {
   const { sub, name, show, role, exp } = payload;
-  if (!isText(sub, LIMITS.userIdCharsMax))
-    return fail('unauthenticated', `The token's "sub" must be a text of 1 to ${LIMITS.userIdCharsMax} characters.`);
+  // As for tokens of the engine (domain/viewer.ts).
+  if (!isCleanText(sub, LIMITS.userIdCharsMax))
+    return fail(
+      'unauthenticated',
+      `The token's "sub" must be a text of 1 to ${LIMITS.userIdCharsMax} printable characters, without ones that ` +
+        'hide or turn text.',
+    );
   const shownName = isText(name, LIMITS.nameCharsMax) ? cleanText(name) : '';
   if (shownName === '')
     return fail(

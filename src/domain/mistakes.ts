@@ -1,7 +1,7 @@
 /** Collects every mistake of a request, so that a caller can correct all of them at once. */
 import { LIMITS } from '../limits.ts';
 import { type Failure, failure } from '../protocol/codes.ts';
-import { cleanText } from '../protocol/text.ts';
+import { isCleanText } from '../protocol/text.ts';
 
 export const ID_PATTERN = `^[A-Za-z0-9][A-Za-z0-9_-]{0,${LIMITS.idCharsMax - 1}}$`;
 export const SKU_PATTERN = `^[A-Za-z0-9][A-Za-z0-9._-]{0,${LIMITS.idCharsMax - 1}}$`;
@@ -9,7 +9,6 @@ const ID = new RegExp(ID_PATTERN);
 /** Returns whether a text may be an id. Ids read from Redis are checked before they name files. */
 export const isId = (text: string): boolean => ID.test(text);
 const SKU = new RegExp(SKU_PATTERN);
-const UNPRINTABLE = /[\p{Cc}\p{Cs}]/u;
 const MOMENT_MAX_MS = 8.64e15;
 
 export interface Mistake {
@@ -38,8 +37,7 @@ export class Mistakes {
   }
 
   text(path: string, value: string, charsMax: number): void {
-    const isClean = typeof value === 'string' && value.trim() !== '' && cleanText(value) === value.trim();
-    if (!isClean || value.length > charsMax || UNPRINTABLE.test(value))
+    if (!isCleanText(value, charsMax))
       this.add(path, `Must be a text of 1 to ${charsMax} printable characters, without ones that hide or turn text.`);
   }
 

@@ -29,6 +29,16 @@ export function cleanText(text: string): string {
   return VISIBLE.test(clean) ? clean : '';
 }
 
+const UNPRINTABLE = /[\p{Cc}\p{Cs}]/u;
+
+/** Returns whether a value is a text that looks as it is: not blank, and no character hides or turns text. */
+export const isCleanText = (value: unknown, charsMax: number): value is string =>
+  typeof value === 'string' &&
+  value.length <= charsMax &&
+  !UNPRINTABLE.test(value) &&
+  value.trim() !== '' &&
+  cleanText(value) === value.trim();
+
 function limitMarks(run: string): string {
   let marks = 0;
   return [...run].filter((char) => !MARK.test(char) || ++marks <= MARKS_MAX).join('');

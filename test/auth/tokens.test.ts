@@ -2,12 +2,18 @@ import { generateKeyPairSync } from 'node:crypto';
 import { createSigner } from 'fast-jwt';
 import t from 'tap';
 import { createTokens } from '../../src/auth/tokens.ts';
+import { checkViewer } from '../../src/domain/viewer.ts';
 import { LIMITS } from '../../src/limits.ts';
 import type { Result } from '../../src/protocol/codes.ts';
 
 const secret = 'a-secret-of-at-least-thirty-two-bytes';
 const claims = { show: 'gala', user: 'u1', name: 'Ada', role: 'buyer' } as const;
 const payload = { sub: 'u1', name: 'Ada', show: 'gala', role: 'buyer', exp: 4_000_000_000 };
+/** Users that the API refuses to make a token for. */
+const WRONG_USERS = [
+  ...['', ' ', '\u3000', '\u200b', '\u3164', '\u202eevil', 'a\u2066b', 'a\nb', 'a\u2028b', 'a\0b', '\ud800'],
+  ...['x'.repeat(LIMITS.userIdCharsMax + 1), `a${'\u0301'.repeat(6)}`, 'a\u{e0041}', 7],
+];
 const codeOf = (result: Result<unknown>): string => (result.ok ? 'ok' : result.error.code);
 
 t.test('verify returns the claims of a minted token', async (t) => {
@@ -32,6 +38,21 @@ t.test('the given clock decides about expiry on every call', async (t) => {
   }
 });
 
+t.test('a token is accepted if and only if the API would make one for its user (H-3.2)', async (t) => {
+  const tokens = createTokens({ secret, nowMs: Date.now });
+  const sign = createSigner({ key: secret });
+  const good = ['u1', ' u 1 ', 'shop|\u00fcn\u00ef', '\u6f22\u5b57', '\u{1f600}', '../x', '\u05d0\u200e', '__proto__'];
+  for (const sub of [...good, ...WRONG_USERS]) {
+    const isMade = checkViewer({ user: sub as string, name: 'Ada' }) === null;
+    t.equal(
+      codeOf(tokens.verify(sign({ ...payload, sub }))),
+      isMade ? 'ok' : 'unauthenticated',
+      encodeURI(JSON.stringify(sub)),
+    );
+    t.equal(isMade, good.includes(sub as string));
+  }
+});
+
 t.test('forged, foreign and malformed tokens are unauthenticated (H-4.3)', async (t) => {
   const tokens = createTokens({ secret, nowMs: Date.now });
   const sign = createSigner({ key: secret });
@@ -45,6 +66,9 @@ t.test('forged, foreign and malformed tokens are unauthenticated (H-4.3)', async
     'another secret': createSigner({ key: 'another-secret-of-thirty-two-bytes!!' })(payload),
     'another HMAC': createSigner({ key: secret, algorithm: 'HS512' })(payload),
     unsigned: `${part({ alg: 'none', typ: 'JWT' })}.${body}.`,
+    ...Object.fromEntries(
+      WRONG_USERS.map((sub) => [`the user ${encodeURI(JSON.stringify(sub))}`, sign({ ...payload, sub })]),
+    ),
     'no name': sign({ ...payload, name: undefined }),
     'a control character in the name': sign({ ...payload, name: 'A\nB' }),
     'a lone surrogate in the name': sign({ ...payload, name: '\ud800' }),

@@ -67,9 +67,36 @@ t.test('an unknown user is no error; wrong ones and missing keys are refused', a
     body: { state: 'done', message, ...NOTHING },
   });
   t.match(await request('/v1/users/unknown/erasure'), { status: 200, body: { state: 'done', ...NOTHING } });
-  for (const user of [' ', 'a\u0000b', 'x'.repeat(LIMITS.userIdCharsMax + 1)]) {
+  for (const user of ['a\u0000b', 'x'.repeat(LIMITS.userIdCharsMax + 1)]) {
     const wrong = await request(`/v1/users/${encodeURIComponent(user)}`, { method: 'DELETE' });
     t.match(wrong, { status: 400, body: { code: 'invalid_request' } }, JSON.stringify(user.slice(0, 4)));
   }
   for (const key of [null, 'wrong']) t.equal((await request('/v1/users/ann', { method: 'DELETE', key })).status, 401);
+});
+
+t.test('a user whom only an earlier release admitted can be erased', async (t) => {
+  const control = await startControl(t);
+  const { request, post, redis, keyPrefix } = control;
+  await planShow(control, { opensInMs: 0, durationMs: 600_000 });
+  for (const [n, user] of [
+    ' ',
+    '\u202eevil',
+    'a\u2066b',
+    '\u3164',
+    '%2e',
+    '/',
+    `${'\u6f22'.repeat(99)}\u202e`,
+  ].entries()) {
+    const name = JSON.stringify(user);
+    await sendChat(control, 'gala', user, 'hello');
+    const order = `/v1/shows/gala/reservations/${await hold(control, 'gala', user, 'BAG', 1)}`;
+    const confirmed = await post(`${order}/release`, {}, { 'idempotency-key': `release-${n}` });
+    t.equal(confirmed.status, 200, name);
+    const path = `/v1/users/${encodeURIComponent(user)}`;
+    const erased = await request(path, { method: 'DELETE' });
+    t.match(erased, { status: 200, body: { state: 'done', reservations: 1, messages: 1 } }, name);
+    t.match(await request(`${path}/erasure`), { status: 200, body: erased.body }, name);
+    t.match(await request(order), { body: { user: /^erased-/ } }, name);
+    if (user.length > 4) t.same(await keysNaming(redis.client(), keyPrefix, [user]), [], name);
+  }
 });

@@ -15,8 +15,11 @@ const { test, store, client, time, hold, confirm, openShow } = fixture;
 const { newUser, say } = erasuresOn(fixture);
 const connection = new RedisConnection({
   ...{ target: fixture.redis.target, keys: createKeys(fixture.prefix), keyPrefix: fixture.prefix, modes: MODES },
+  ...{ runsJobs: false, logger: undefined },
 });
-test('the connection of the eraser', async (t) => t.equal(await connection.status.firstOutcome(10_000), null));
+test('the connection of the eraser', async (t) => {
+  t.equal(await connection.status.firstOutcome(10_000), null);
+});
 /** Called once, when the eraser has read a page of the stream that it copies. */
 let onPage: (() => Promise<unknown>) | null = null;
 class WatchedRunner extends ScriptRunner {

@@ -1,5 +1,5 @@
 import { ERASURE_COUNTS, type ErasureReport } from '../../domain/erasure.ts';
-import { checkUser } from '../../domain/viewer.ts';
+import { checkStoredUser } from '../../domain/viewer.ts';
 import { StampedeError } from '../../protocol/codes.ts';
 import { operationsOf, type Resource } from '../http/resource.ts';
 import { refusal, unwrap } from '../http/routing.ts';
@@ -20,7 +20,8 @@ export const users: Resource = {
           'another one in each show, so that they still add up. 202: it takes longer and goes on; read ' +
           'GET …/erasure. An open hold is waited for, not released. incomplete: something in `remaining` needs you ' +
           'first; then repeat the request. The sha256 of an archive changes with an erasure. An unknown user is not ' +
-          'an error: all counts are 0, and `message` says that no data was found. It is refused ' +
+          'an error: all counts are 0, and `message` says that no data was found. Encode the id as in a URL ' +
+          '(`%20` for a blank); any id that a token of an earlier release may have had is accepted. It is refused ' +
           '(overloaded) while a process of release 0.1.0 runs. Stop minting tokens for this user before you send ' +
           'this request.',
         params: UserParams,
@@ -28,7 +29,7 @@ export const users: Resource = {
         errors: ['archive_failed', 'overloaded', 'unsupported_media_type', 'frame_too_large'],
       }),
       async ({ params: { user } }, reply) => {
-        const wrong = checkUser(user);
+        const wrong = checkStoredUser(user);
         if (wrong) throw new StampedeError(wrong);
         const report = unwrap(await erasures.erase(user));
         reply.code(report.finishedAt === null ? 202 : 200);
