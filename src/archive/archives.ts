@@ -252,7 +252,7 @@ export function createArchives(options: ArchivesOptions): RunningArchives {
       try {
         // Looked for first: another deletion moves them only after the show is condemned.
         const { own } = await checkFolders(showId, { force });
-        const condemned = await store.condemnShow(showId, { unlessArchived: own.length === 0 && !force });
+        const condemned = await store.condemnShow(showId, { unlessArchived: own.length === 0 && !force, force });
         if (!condemned.ok) return condemned;
         if (condemned.value === 'kept')
           return fail('archive_failed', filesMissing(finalFolder(showId)), { retryAfterMs: RETRY_MS });

@@ -109,7 +109,10 @@ export interface ArchiveStore {
   /** Deletes the keys of an archived show before they expire; Redis does that without a pause. */
   purgeShow(showId: string): Promise<Result<null>>;
   /** The show exists for no request any more, but its keys do. A live show is refused. */
-  condemnShow(showId: string, options?: { readonly unlessArchived?: boolean }): Promise<Result<Condemned>>;
+  condemnShow(
+    showId: string,
+    options?: { readonly unlessArchived?: boolean; readonly force?: boolean },
+  ): Promise<Result<Condemned>>;
   /** Deletes the keys of a condemned show and forgets its id. */
   deleteShow(showId: string): Promise<Result<null>>;
   /** Returns shows to look at now, at most `retentionShowsPerSweep`. */

@@ -31,7 +31,7 @@ export function cleanText(text: string): string {
 
 const UNPRINTABLE = /[\p{Cc}\p{Cs}]/u;
 
-/** Returns whether a value is a text that looks as it is: not blank, and no character hides or turns text. */
+/** Returns whether a value is a text with a visible character and none that hides or turns text. */
 export const isCleanText = (value: unknown, charsMax: number): value is string =>
   typeof value === 'string' &&
   value.length <= charsMax &&

@@ -144,7 +144,7 @@ export function createArchiveStore({ runner, recover, endAll, tick }: ArchiveSto
         case 'sales': {
           // The process that ended the show may have died before it ended the sales.
           const ended = await endAll(showId, 'job');
-          if (!ended.ok && (isLast || !isUnreadable(ended))) return ended;
+          if (!ended.ok && (isLast || ended.error.code !== 'internal')) return ended;
           isLast = !ended.ok;
           break;
         }
@@ -274,11 +274,11 @@ export function createArchiveStore({ runner, recover, endAll, tick }: ArchiveSto
 
     purgeShow: (showId) => plain(showId, 'purge'),
 
-    async condemnShow(showId, { unlessArchived = false } = {}) {
+    async condemnShow(showId, { unlessArchived = false, force = false } = {}) {
       // First: if this process ends between the steps, a job deletes the rest.
       const planned = await plan(showId, now());
       if (!planned.ok) return planned;
-      return mapped(await tried(showId, 'condemn', { unlessArchived }), ({ word, rest }) =>
+      return mapped(await tried(showId, 'condemn', { unlessArchived, force }), ({ word, rest }) =>
         word === 'archived' ? 'kept' : textOf(rest[0]) === '1' ? 'had_archive' : 'had_none',
       );
     },

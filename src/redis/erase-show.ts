@@ -34,8 +34,8 @@ const SLICE = 100;
 /** Entries that one call appends. A batch of chat has up to 28 KB. */
 const APPENDED_MAX = 20;
 /**
- * Appends entries to the copy of a stream, all or none, and renews its expiry. Returns 0 if the show
- * is not marked by this erasure: it was deleted or archived, or another process took over.
+ * Appends entries to the copy of a stream, all or none, and renews its expiry. Returns 0 if the
+ * show is not marked by this erasure: it was deleted or archived, or another process took over.
  * ARGV: mark, expiry, for each entry the number of its values, and these.
  */
 const APPEND =

@@ -131,6 +131,8 @@ function readable<T>(bytes: Buffer, isRecord: (value: unknown) => boolean): T | 
 const STOCK_FIELDS = 8;
 const isStock = (value: unknown): boolean => Array.isArray(value) && value.length === STOCK_FIELDS;
 const isSale = (value: unknown): boolean => Array.isArray((value as SaleRecord | null)?.skus);
+/** Throws if the bytes are no sale. */
+export const readSale = (bytes: Uint8Array): SaleRecord => checked(unpack(bytes), isSale);
 
 /**
  * Returns books in the order of creation. `stockFlat`: field and record alternating. By default

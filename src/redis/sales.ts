@@ -4,15 +4,19 @@ import { LIMITS } from '../limits.ts';
 import { fail, ok, type Result } from '../protocol/codes.ts';
 import { bodyHash } from './body-hash.ts';
 import { commandReply } from './command-reply.ts';
-import { booksOf, type SaleRecord, type StockRecord, saleBooks } from './records.ts';
+import { booksOf, readSale, type SaleRecord, type StockRecord, saleBooks } from './records.ts';
 import { mapped, numberOf, type ScriptRunner } from './script-runner.ts';
 import type { ScriptName } from './scripts.ts';
+import { otherType } from './unreadable.ts';
 
 const RELEASE_SLICE = LIMITS.sweepSliceMax;
 const SCAN_COUNT = 500;
 
 export interface Sales extends SaleStore {
-  /** Ends all sales of a show that are not over. Open holds may still be confirmed. */
+  /**
+   * Ends all sales of a show that are not over. Open holds may still be confirmed. Logs those that
+   * cannot be ended with their key, and returns `internal` when the others are.
+   */
   endAll(showId: string, actor: string): Promise<Result<null>>;
 }
 
@@ -113,14 +117,25 @@ export function createSales(runner: ScriptRunner): Sales {
     },
 
     async endAll(showId, actor) {
-      const all = await sales.listSales(showId);
+      const { sales: key } = runner.keysOf(showId);
+      const all = await runner.guard((client) => client.hgetallBuffer(key).catch(otherType(async () => null)));
       if (!all.ok) return all;
-      for (const { id, state } of all.value) {
-        if (state === 'ended' || state === 'cancelled') continue;
-        const ended = await sales.moveSale(showId, id, { op: 'end' }, { key: `end-show:${id}`, actor });
-        if (!ended.ok && ended.error.code !== 'illegal_move') return ended;
+      if (Buffer.isBuffer(all.value)) return runner.unreadable(key, new Error('it has another type'));
+      let result: Result<null> = ok(null);
+      for (const [id, bytes] of Object.entries(all.value)) {
+        const sale = runner.decoded(`${key} ${id}`, ok(bytes), readSale);
+        const isOver = sale.ok && (sale.value.state === 'ended' || sale.value.state === 'cancelled');
+        if (isOver) continue;
+        const args = { id, op: 'end', key: `end-show:${id}`, actor, body: '', unrecorded: true };
+        const ended = sale.ok ? await runCommand('sale_move', showId, args, undefined) : sale;
+        if (ended.ok || ended.error.code === 'illegal_move') continue;
+        if (ended.error.code !== 'internal') return ended;
+        // The others end.
+        result = sale.ok
+          ? runner.unreadable(`${key} ${id}`, new Error('this record, or the stock of one of its SKUs'))
+          : sale;
       }
-      return ok(null);
+      return result;
     },
   };
   return sales;

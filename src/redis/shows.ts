@@ -17,7 +17,7 @@ import { viewOf } from './command-reply.ts';
 import { formatFor } from './formats.ts';
 import { indexPublicShow } from './public-shows.ts';
 import { pack, readProduct, type ShowRecord, showView } from './records.ts';
-import { isErrorCode, mapped, newEpoch, numberOf, type ScriptRunner, textOf } from './script-runner.ts';
+import { isErrorCode, mapped, newEpoch, type ScriptRunner, textOf } from './script-runner.ts';
 import { listShows } from './show-list.ts';
 import { sizeOfShow } from './show-size.ts';
 
@@ -28,6 +28,8 @@ interface Change {
   view?: ShowView;
   put?: Product;
   remove?: string;
+  /** The product must exist. */
+  pin?: string;
   events: Array<[EventType, Record<string, unknown>]>;
 }
 
@@ -41,36 +43,30 @@ function recordOf(view: ShowView): ShowRecord {
 export function createShows(runner: ScriptRunner): ShowStore & ProductStore {
   const now = (): number => runner.connection.clock.now();
 
-  async function read(showId: string): Promise<Result<{ view: ShowView; ver: number; products: Product[] }>> {
-    const loaded = await runner.run('load', showId, [0]);
-    return runner.decoded(
-      runner.keysOf(showId).show,
-      loaded,
-      ([, , , , state, view, created, ver, , , , products]) => ({
-        view: viewOf(view, state, created),
-        ver: numberOf(ver),
-        products: (products as Buffer[]).map((bytes) => readProduct(bytes)),
-      }),
-    );
+  /** Reads the header only. */
+  async function read(showId: string): Promise<Result<{ view: ShowView; ver: string }>> {
+    const loaded = await runner.run('load', showId, [0, true]);
+    return runner.decoded(runner.keysOf(showId).show, loaded, ([, , , , state, view, created, ver]) => ({
+      view: viewOf(view, state, created),
+      ver: textOf(ver),
+    }));
   }
 
   /** Reads, decides and applies. Retries if another change came between. */
-  async function change(
-    showId: string,
-    decide: (show: ShowView, products: Product[]) => Result<Change>,
-  ): Promise<Result<ShowView>> {
+  async function change(showId: string, decide: (show: ShowView) => Result<Change>): Promise<Result<ShowView>> {
     for (let attempt = 0; attempt < TRIES_MAX; attempt++) {
       const current = await read(showId);
       if (!current.ok) return current;
-      const decided = decide(current.value.view, current.value.products);
+      const decided = decide(current.value.view);
       if (!decided.ok) return decided;
-      const { view, put, remove, events } = decided.value;
+      const { view, put, remove, pin, events } = decided.value;
       if (events.length === 0) return ok(current.value.view);
       const args = {
         ver: current.value.ver,
         ...(view ? { view: true, state: view.state } : {}),
         ...(put ? { put: put.id } : {}),
         ...(remove ? { remove } : {}),
+        ...(pin ? { pin } : {}),
         events: events.map(([type]) => type),
       };
       const records = [view ? pack(recordOf(view)) : NOTHING, put ? pack(put) : NOTHING];
@@ -200,13 +196,18 @@ export function createShows(runner: ScriptRunner): ShowStore & ProductStore {
       return mapped(changed, () => null);
     },
 
-    listProducts: async (showId) => mapped(await read(showId), ({ products }) => products),
+    async listProducts(showId) {
+      const loaded = await runner.run('load', showId, [0]);
+      return runner.decoded(runner.keysOf(showId).products, loaded, ([, , , , , , , , , , , products]) =>
+        (products as Buffer[]).map((bytes) => readProduct(bytes)),
+      );
+    },
 
     pinProduct: (showId, product) =>
-      change(showId, (show, products) => {
-        if (product !== null && !products.some(({ id }) => id === product)) return fail('product_not_found');
+      change(showId, (show) => {
         const view = { ...show, pinned: product };
-        return ok({ view, events: show.pinned === product ? [] : [['product.pinned', { product }]] });
+        const events: Change['events'] = show.pinned === product ? [] : [['product.pinned', { product }]];
+        return ok({ view, ...(product === null ? {} : { pin: product }), events });
       }),
 
     async announce(showId, text, actor, repeat, durationMs = LIMITS.announcementDefaultMs) {

@@ -201,7 +201,8 @@ function openStore(options: StoreOptions): { store: ConnectedStore; connection: 
       const show = await shows.endShow(showId, actor);
       if (!show.ok) return show;
       const ended = await endAll(showId, actor);
-      return ended.ok ? show : ended;
+      // What cannot be read is logged, and must not keep a show live.
+      return ended.ok || ended.error.code === 'internal' ? show : ended;
     },
     async reconcile(showId, actor) {
       const books = await auditor.reconcile(showId, actor);

@@ -58,7 +58,8 @@ export const archive: Resource = {
         summary: 'Delete a show and its archive',
         description:
           'At once and for good. A live show is refused, and so is an archived one whose files are not in ' +
-          'ARCHIVE_DIR (`archive_failed`): with `?force=true` it is deleted, and the files stay where they are. ' +
+          'ARCHIVE_DIR (`archive_failed`): with `?force=true` it is deleted, and the files stay where they are. So ' +
+          'is a live show of which a key in Redis has another type. ' +
           '`archive_conflict`: ARCHIVE_DIR has a folder for this id, which belongs to another show or to none in ' +
           'Redis. Delete it yourself, or move it away.',
         querystring: DeleteQuery,

@@ -31,7 +31,9 @@ export const ArchiveSummary = Type.Object({
 export const DeleteQuery = StrictObject({
   force: Type.Optional(
     Type.Literal('true', {
-      description: 'Deletes an archived show although its files are not in the ARCHIVE_DIR of this process',
+      description:
+        'Deletes an archived show although its files are not in the ARCHIVE_DIR of this process, and a live one of ' +
+        'which a key in Redis has another type, so that it cannot be ended',
     }),
   ),
 });

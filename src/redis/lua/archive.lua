@@ -6,9 +6,9 @@
 -- ARGV[2]: {op = 'freeze', owner, token, leaseMs, isLast}: only one owner works at a time; isLast:
 -- what is open could not be ended | {op = 'thaw', token}: it is `ended` again | {op = 'finish',
 -- token, keptMs}: the other keys expire after that | {op = 'purge'}: they end now | {op =
--- 'replace', token}: the archive was written again | {op = 'condemn', unlessArchived}: `deleting`,
--- and whether it has an archive | {op = 'delete', idleMs}: also what is left of an import that
--- wrote nothing for so long.
+-- 'replace', token}: the archive was written again | {op = 'condemn', unlessArchived, force}:
+-- `deleting`, and whether it has an archive; force: also a live one with a key of another type |
+-- {op = 'delete', idleMs}: also what is left of an import that wrote nothing for so long.
 -- Deleting needs no readable record.
 -- ARGV[3] of 'finish' and 'replace': packed summary.
 -- Returns {'ok', '+', ...}, or {'ok', why not, ...}: 'archived' and perhaps the summary, 'state'
@@ -59,6 +59,20 @@ end
 local function is_readable(header)
   return has_view(header) and is_count(header.rev) and is_count(header.offset)
     and is_count(header.live_sales or '0') and is_count(header.format or '0')
+end
+
+-- What ending a show and its sales needs.
+local TYPES = {
+  products = 'hash', sales = 'hash', stock = 'hash', idem = 'hash', idem_old = 'hash', due = 'zset', log = 'stream',
+  ledger = 'stream',
+}
+
+local function has_other_type()
+  for name, key in pairs(K) do
+    local expected, found = TYPES[name], call('TYPE', key).ok
+    if expected and found ~= expected and found ~= 'none' then return true end
+  end
+  return false
 end
 
 -- A show that is closed gets no more events, so a revision that cannot be read is replaced.
@@ -153,7 +167,8 @@ function apply.purge(_, header)
 end
 
 function apply.condemn(args, header)
-  if header.state == 'live' and is_readable(header) then return { 'ok', 'state', 'live' } end
+  local is_live = header.state == 'live' and is_readable(header)
+  if is_live and not (args.force and has_other_type()) then return { 'ok', 'state', 'live' } end
   if is_frozen(header) or (header.state == 'archiving' and is_leased(header)) then return { 'ok', 'busy' } end
   if header.state == 'archived' and args.unlessArchived then return { 'ok', 'archived' } end
   local had_archive = header.archive and '1' or '0'

@@ -1,5 +1,6 @@
 -- load: everything a room or a page needs of a show, at one position of the log.
--- ARGV[2]: {chat messages wanted; 0: neither chat nor mutes}.
+-- ARGV[2]: {chat messages wanted; 0: neither chat nor mutes, true: nor products, sales and what is
+-- due}: a change of the show must not need a record that it does not change.
 -- Returns {'ok', epoch, offset, rev, next due, state, view, created, ver, hearts, peak, viewers,
 -- {product...}, {sale...}, {stock field, stock...}, {chat head, chat items...} oldest first,
 -- unique, last chat id, {id of a removed message...}, {user, until...} mutes, announcement, its
@@ -42,15 +43,20 @@ local function chat_history(wanted)
 end
 
 return function(args)
-  local next_due = call('ZRANGE', K.due, 0, 0, 'WITHSCORES')[2] or ''
+  local is_whole = not args[2]
+  local next_due = is_whole and call('ZRANGE', K.due, 0, 0, 'WITHSCORES')[2] or ''
   local more = call('HMGET', K.show, 'view', 'created', 'ver', 'hearts', 'peak', 'viewers', 'unique', 'chat_last',
     'announced', 'announced_at')
   local chat, removed, mutes = chat_history(args[1]), {}, {}
   if args[1] > 0 then mutes = call('ZRANGE', K.mutes, '(' .. int(Show.now), '+inf', 'BYSCORE', 'WITHSCORES') end
   if chat[1] then removed = call('ZRANGE', K.removed, int((ids_of(chat[1]))), '+inf', 'BYSCORE') end
+  local products, sales, stock = {}, {}, {}
+  if is_whole then
+    products, sales, stock = call('HVALS', K.products), call('HVALS', K.sales), call('HGETALL', K.stock)
+  end
   return {
     'ok', Show.epoch, int(Show.offset), int(Show.rev), next_due, Show.state, more[1], more[2], more[3], more[4] or '0',
-    more[5] or '0', more[6] or '0', call('HVALS', K.products), call('HVALS', K.sales), call('HGETALL', K.stock), chat,
-    more[7] or '0', more[8] or '0', removed, mutes, more[9] or '', more[10] or '0',
+    more[5] or '0', more[6] or '0', products, sales, stock, chat, more[7] or '0', more[8] or '0',
+    removed, mutes, more[9] or '', more[10] or '0',
   }
 end

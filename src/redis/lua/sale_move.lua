@@ -1,6 +1,7 @@
 -- sale_move: a host's change of a sale. src/README.md draws the state machine; other moves are
 -- refused as illegal_move.
--- ARGV[2]: {id, op, key, actor, body, opensAt, opensInMs, closesAt, durationMs, byMs, sku, delta}.
+-- ARGV[2]: {id, op, key, actor, body, unrecorded, opensAt, opensInMs, closesAt, durationMs, byMs,
+-- sku, delta}.
 -- Returns {'ok', next due, '+' or '=', packed {sale, stock, rev}} or {'ok', next due, code, packed
 -- details}.
 -- Ledger: sale (state changes), alloc, withdraw. Events:

@@ -72,6 +72,12 @@ end
 
 local function stock_of(sale_id, sku) return record_of(K.stock, stocks, name_of(sale_id, sku), is_stock) end
 
+-- Returns nil if there is none, or it cannot be read.
+local function readable_stock(sale_id, sku)
+  local is_read, stock = Show.try(stock_of, sale_id, sku)
+  return is_read and stock or nil
+end
+
 -- Reads many records of one hash with few commands.
 local function fetch(key, cache, fields)
   for from = 1, #fields, FETCH_MAX do
@@ -173,5 +179,5 @@ Books.sale_of, Books.stock_of, Books.reservation_of, Books.buyer_of = sale_of, s
 Books.name_of, Books.fetch, Books.transfer, Books.units_freed = name_of, fetch, transfer, units_freed
 Books.buyer_entry, Books.remove_from_buyer, Books.mark_changed = buyer_entry, remove_from_buyer, mark_changed
 Books.save_sale, Books.save_stock = save_sale, save_stock
-Books.whole_sale, Books.readable_sales = whole_sale, readable_sales
+Books.whole_sale, Books.readable_sales, Books.readable_stock = whole_sale, readable_sales, readable_stock
 return Books

@@ -50,7 +50,11 @@ local function next_due()
   local head, due_set = Books.due_head, Books.due_set
   local is_known = head and not (head[1] and due_set[head[1]])
   for i = 1, #Books.due_clear do is_known = is_known and Books.due_clear[i] ~= head[1] end
-  if not is_known then return call('ZRANGE', K.due, 0, 0, 'WITHSCORES')[2] end
+  if not is_known then
+    -- What ends a show must not need it.
+    local is_read, found = Show.try(call, 'ZRANGE', K.due, 0, 0, 'WITHSCORES')
+    return is_read and found[2] or nil
+  end
   local first, new = head[2], Books.due_new_first
   if new and (not first or tonumber(new) < tonumber(first)) then first = new end
   for _, at in pairs(due_set) do

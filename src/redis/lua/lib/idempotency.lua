@@ -35,14 +35,14 @@ local function recall(field, body)
   return record[2]
 end
 
--- Runs a command {key, body, ...}: does what is due, then returns the recorded result or decides,
--- commits and records. decide() returns '+' and its value, or a code and details. With `result`,
--- the value is what result() returns after the commit. Returns the next due moment, '+' or '=' or a
--- code, and the packed value or details.
+-- Runs a command {key, body, unrecorded, ...}: does what is due, then returns the recorded result
+-- or decides, commits and records (not if `unrecorded`: a repeat is harmless). decide() returns '+'
+-- and its value, or a code and details. With `result`, the value is what result() returns after the
+-- commit. Returns the next due moment, '+' or '=' or a code, and the packed value or details.
 function Idempotency.run(args, actor, decide, result)
   Due.sweep()
-  local field = field_of(actor, args.key)
-  local recorded, tag, packed = recall(field, args.body), '=', nil
+  local field = not args.unrecorded and field_of(actor, args.key)
+  local recorded, tag, packed = field and recall(field, args.body), '=', nil
   if recorded == 'conflict' then
     tag, packed = 'idempotency_conflict', pack({ key = args.key })
   elseif recorded then
@@ -52,11 +52,11 @@ function Idempotency.run(args, actor, decide, result)
     tag, value = decide(args)
     packed = pack(value)
   end
-  local is_rotating = tag == '+' and rotates()
+  local is_rotating = field and tag == '+' and rotates()
   local next_due = Commit.write()
   if tag == '+' then
     if result then packed = pack(result(args)) end
-    remember(field, args.body, packed, is_rotating)
+    if field then remember(field, args.body, packed, is_rotating) end
   end
   return next_due, tag, packed
 end

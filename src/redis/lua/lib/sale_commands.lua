@@ -5,7 +5,7 @@ local SaleCommands = {}
 
 local function books_of(args)
   local sale, stocks = Books.sale_of(args.id), {}
-  for i = 1, #sale.skus do stocks[i] = Books.stock_of(args.id, sale.skus[i]) end
+  for i = 1, #sale.skus do stocks[i] = Books.readable_stock(args.id, sale.skus[i]) or false end
   return { sale, stocks, Show.rev }
 end
 

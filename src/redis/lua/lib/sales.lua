@@ -11,16 +11,20 @@ function Sales.each_call()
   to_check = {}
 end
 
--- Returns the public view of a sale as it will be after this call's commit.
-local function view(sale)
+-- Returns the public view of a sale as it will be after this call's commit. `is_over`: without the
+-- SKUs that cannot be read, as they must not keep a sale open.
+local function view(sale, is_over)
   local names, skus, left = {}, {}, 0
   for i = 1, #sale.skus do names[i] = Books.name_of(sale.id, sale.skus[i]) end
-  Books.fetch(Show.keys.stock, Books.stocks, names)
-  for i = 1, #sale.skus do
-    local stock = Books.stock_of(sale.id, sale.skus[i])
-    skus[i] = { sku = sale.skus[i], product = stock[S.PRODUCT], price = stock[S.PRICE], left = stock[S.AVAILABLE] }
-    if stock[S.PER_BUYER] > 0 then skus[i].perBuyer = stock[S.PER_BUYER] end
-    left = left + stock[S.AVAILABLE]
+  Show.try(Books.fetch, Show.keys.stock, Books.stocks, names)
+  local stock_of = is_over and Books.readable_stock or Books.stock_of
+  for _, sku in ipairs(sale.skus) do
+    local stock = stock_of(sale.id, sku)
+    if stock then
+      local shown = { sku = sku, product = stock[S.PRODUCT], price = stock[S.PRICE], left = stock[S.AVAILABLE] }
+      if stock[S.PER_BUYER] > 0 then shown.perBuyer = stock[S.PER_BUYER] end
+      skus[#skus + 1], left = shown, left + stock[S.AVAILABLE]
+    end
   end
   return {
     id = sale.id, title = sale.title, state = sale.state, opensAt = sale.opensAt, closesAt = sale.closesAt,
@@ -28,9 +32,9 @@ local function view(sale)
   }, left
 end
 
-local function announce(sale, kind)
+local function announce(sale, kind, is_over)
   Books.save_sale(sale)
-  Events.emit(kind, { sale = (view(sale)) })
+  Events.emit(kind, { sale = (view(sale, is_over)) })
 end
 Sales.announce = announce
 
@@ -72,7 +76,7 @@ local function finish(sale, state, actor, key)
   unplan(sale, 'c')
   Sales.live_delta = Sales.live_delta - 1
   Ledger.append('sale', sale.id, false, false, actor, key, state)
-  announce(sale, 'sale.' .. state)
+  announce(sale, 'sale.' .. state, true)
 end
 Sales.finish = finish
 
