@@ -4,6 +4,7 @@ import type { RunningArchives, RunningErasures } from './archive/index.ts';
 import { type ApiKeys, createApiKeys } from './auth/api-keys.ts';
 import { createTokens, type Tokens } from './auth/tokens.ts';
 import {
+  archiveFolderKeeper,
   type Config,
   type EngineRole,
   ensureSecrets,
@@ -283,7 +284,7 @@ async function createArchivesOn({ config, options, logger, parts, store }: Conte
   const folder = config.archiveDir;
   const archives = createArchives({
     ...{ store, folder, retentionMs: config.retention, version: options.version ?? VERSION },
-    prepareFolder: (path) => prepareFolder(path, 'ARCHIVE_DIR'),
+    prepareFolder: archiveFolderKeeper(),
     logger: logger.child({ part: 'archive' }),
   });
   const erasures = createErasures({ store, folder, logger: logger.child({ part: 'erasure' }) });

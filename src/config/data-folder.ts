@@ -30,6 +30,25 @@ export function prepareFolder(path: string, setting: FolderSetting = 'DATA_DIR')
   }
 }
 
+/**
+ * Returns a function that prepares the folder of archives. Once it was there, it is not made again:
+ * an archive would be written to the mount point of a disk that is gone.
+ */
+export function archiveFolderKeeper(): (path: string) => void {
+  let wasThere = false;
+  return (path) => {
+    wasThere ||= existsSync(path);
+    if (wasThere) {
+      try {
+        accessSync(path, USED);
+      } catch (error) {
+        throw new FolderError(path, 'ARCHIVE_DIR', error);
+      }
+    } else prepareFolder(path, 'ARCHIVE_DIR');
+    wasThere = true;
+  };
+}
+
 const USED = constants.R_OK | constants.W_OK | constants.X_OK;
 
 export interface ArchiveFolder {

@@ -118,6 +118,8 @@ function checkShowFields(mistakes: Mistakes, spec: ShowPatch, nowMs: number): vo
   if (chatShownPerSecond !== undefined)
     mistakes.integer('/chatShownPerSecond', chatShownPerSecond, 0, LIMITS.chatShownPerSecondMax);
   if (retentionMs !== undefined) mistakes.integer('/retentionMs', retentionMs, 0, LIMITS.retentionMaxMs);
+  if (retentionMs !== undefined && retentionMs > 0 && retentionMs < LIMITS.retentionMinMs)
+    mistakes.add('/retentionMs', `Must be 0, or at least ${LIMITS.retentionMinMs} milliseconds.`);
   for (const name of ADDRESS_NAMES) {
     const address = spec[name];
     const mistake = typeof address === 'string' ? ADDRESSES[name](address) : null;

@@ -5,7 +5,8 @@ import type { RedisClient } from './client.ts';
 import { parseInfo } from './facts.ts';
 import type { ScriptRunner } from './script-runner.ts';
 
-const EVERY_MS = 15_000;
+const EVERY_MS = 5_000;
+const EVERY_MS_WHILE_FULL = 1_000;
 const HOUR_MS = 3_600_000;
 /** One week. */
 const SAMPLES_MAX = 168;
@@ -61,11 +62,12 @@ export function createMemoryReader({ connection, keys }: ScriptRunner): () => Re
   let newest: RedisMemory | null = null;
   let samples: Sample[] = [];
   let sampledHour = 0;
-  let nextMs = 0;
+  let readMs = Number.NEGATIVE_INFINITY;
+  let isReading = false;
 
   /** Errors are left to other commands: no metric may make Redis look unavailable. */
   async function read(): Promise<void> {
-    nextMs = Number.POSITIVE_INFINITY;
+    isReading = true;
     const { client } = connection;
     const masters = client instanceof Cluster ? client.nodes('master') : [client];
     const all = await Promise.all(masters.map(usageOf)).catch(() => []);
@@ -81,13 +83,15 @@ export function createMemoryReader({ connection, keys }: ScriptRunner): () => Re
         // Redis is full or away: the next read tries again.
       }
     newest = fullest === undefined ? null : { ...fullest, fullInMs: fullInMs(fullest, samples, nowMs) };
-    nextMs = performance.now() + EVERY_MS;
+    [isReading, readMs] = [false, performance.now()];
   }
 
   return () => {
     const { capabilities, status } = connection;
-    const mayRead = status.trouble === null && capabilities?.identity === 'info';
-    if (mayRead && performance.now() >= nextMs) void read();
+    // A Redis that is full still replies.
+    const mayRead = status.refusal === null && capabilities?.identity === 'info';
+    const everyMs = status.trouble === null ? EVERY_MS : EVERY_MS_WHILE_FULL;
+    if (mayRead && !isReading && performance.now() >= readMs + everyMs) void read();
     return newest;
   };
 }

@@ -1,9 +1,10 @@
 /** An ARCHIVE_DIR that cannot be used is found at the start, and by `doctor`. */
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
+import { archiveFolderKeeper } from '../../src/config/index.ts';
 import { mounted, needsMount } from '../support/mounted.ts';
 import { programArguments } from '../support/root.ts';
 import { findingsOf } from './archive-folder-findings.ts';
@@ -81,4 +82,16 @@ t.test('doctor --read-only reads permissions only', async (t) => {
   t.match(doctor.state, /passed|warning/);
   if (doctor.state === 'passed') t.match(doctor.found, / may be written, and /);
   t.match(findingsOf({ ARCHIVE_DIR: join(folder, 'file') }, [], true), { doctor: { state: 'failed' } });
+});
+
+t.test('a folder of archives is made once: when its disk is gone, nothing is written in its place (I9)', async (t) => {
+  const folder = join(temporaryFolder(t), 'archive');
+  const prepare = archiveFolderKeeper();
+  prepare(folder);
+  prepare(folder);
+  rmSync(folder, { recursive: true });
+  t.throws(() => prepare(folder), { message: /it does not exist\. Check the path, and that its disk is mounted/ });
+  t.notOk(existsSync(folder));
+  mkdirSync(folder);
+  prepare(folder);
 });

@@ -46,6 +46,24 @@ t.test('a sample per hour is kept for a week; the store and doctor forecast from
   t.match(check, { state: 'passed', found: /At the growth of the last week it is full in \d+ days/ });
 });
 
+t.test('while Redis is full, the numbers are new', async (t) => {
+  const redis = await startRedis({ args: ['--maxmemory', String(16 * MIB)] });
+  const store = await connectStore({ redis: redis.target, keyPrefix: 'full:' });
+  t.teardown(async () => {
+    await store.close();
+    await redis.stop();
+  });
+  await until(() => store.memory() !== null, 'the first numbers');
+  await redis.admin.set('big', Buffer.alloc(12 * MIB));
+  await redis.admin.config('SET', 'maxmemory', 10 * MIB);
+  await store.createShow({ id: 'late', title: 'Late' }, 'test');
+  await until(() => store.trouble()?.state === 'full', 'the store notices');
+  const isNew = (): boolean => (store.memory()?.usedBytes ?? 0) > 12 * MIB;
+  await until(isNew, 'the numbers follow', 5_000);
+  await redis.admin.del('big');
+  await until(() => store.trouble() === null, 'there is room again');
+});
+
 t.test('a full embedded Redis refuses writes, runs on, and takes them again when there is room', async (t) => {
   const embedded = new EmbeddedRedis({ folder: dataFolder(t), node: 'here', maxMemory: { bytes: 32 * MIB } });
   t.teardown(() => embedded.stop());

@@ -26,8 +26,8 @@ const settings = {
     minimum: 0,
     maximum: LIMITS.retentionMaxMs,
     description:
-      'The show is archived this long after its end. 0: as soon as it has ended and has no open hold. ' +
-      'Default: RETENTION',
+      'The show is archived this many milliseconds after its end, at least 1000. 0: as soon as it has ended and has ' +
+      'no open hold. Default: RETENTION',
   }),
 };
 const Visibility = Type.Unsafe<ShowVisibility>({
