@@ -19,7 +19,7 @@ import type {
 import { asFolderError } from '../domain/file-errors.ts';
 import { isId } from '../domain/mistakes.ts';
 import { LIMITS } from '../limits.ts';
-import { fail, failure, ok, type Result, StampedeError } from '../protocol/codes.ts';
+import { fail, ok, type Result, StampedeError } from '../protocol/codes.ts';
 import type { ReservationView } from '../protocol/messages.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { ERASURE_PARTIAL, moveInto, nextFolder, PARTIAL, syncFolder } from './folders.ts';
@@ -94,7 +94,7 @@ export function createArchives(options: ArchivesOptions): RunningArchives {
       } catch (error) {
         if (!force || identity === null || !(error instanceof ForeignArchive)) throw error;
       }
-    if (identity === null) throw new StampedeError(failure('show_not_found'));
+    if (identity === null) return unwrap(await store.whyMissing(showId));
     return { identity, own };
   }
 

@@ -62,6 +62,7 @@ export async function readManifest(folder: string): Promise<{ manifest: Manifest
   const isComplete =
     typeof manifest.show === 'string' &&
     typeof manifest.totals === 'object' &&
+    manifest.totals !== null &&
     Array.isArray(manifest.violations) &&
     FILE_NAMES.every((name) => typeof manifest.files?.[name]?.sha256 === 'string');
   if (!isComplete) throw new Error(`${MANIFEST} is incomplete`);

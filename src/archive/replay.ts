@@ -22,6 +22,20 @@ export interface Replayed {
   readonly files: Record<FileName, FileEntry>;
 }
 
+type Fields = Partial<Record<string, unknown>>;
+/** What a row of each file must have to be replayed. What it says is checked after that. */
+const IS_ROW: Record<FileName, (row: Fields) => boolean> = {
+  ledger: ({ at, entries }) => typeof at === 'string' && Array.isArray(entries),
+  orders: ({ id, lines }) => typeof id === 'string' && Array.isArray(lines) && lines.every(isObject),
+  events: ({ offset }) => typeof offset === 'number',
+  summary: ({ kind, numbers, sale }) =>
+    (kind === 'show' && isObject(numbers)) || kind === 'product' || (kind === 'sale' && isSale(sale)),
+};
+const isObject = (value: unknown): value is Fields =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+const isSale = (value: unknown): boolean =>
+  isObject(value) && typeof value.id === 'string' && Array.isArray(value.skus) && value.skus.every(isObject);
+
 const isUnreadable = (row: object): row is UnreadableRow => 'raw' in row;
 
 /** What the ledger says of an order. */
@@ -49,11 +63,16 @@ export async function replayFiles(folder: string): Promise<Replayed> {
   const confirmed = new Map<string, Confirmed>();
   const entries = {} as Record<FileName, FileEntry>;
   const read = async (name: FileName, onRow: (row: never) => void): Promise<void> => {
-    entries[name] = await readLines(join(folder, FILES[name]), onRow as (row: unknown) => void).catch(
-      (cause: Error) => {
-        throw new Error(`${FILES[name]} cannot be read: ${fileReason(cause, NOT_READ)}`, { cause });
-      },
-    );
+    let line = 0;
+    const onLine = (row: unknown): void => {
+      line += 1;
+      const isRow = isObject(row) && ('raw' in row ? typeof row.at === 'string' : IS_ROW[name](row));
+      if (!isRow) throw new Error(`line ${line} is no row of this file`);
+      onRow(row as never);
+    };
+    entries[name] = await readLines(join(folder, FILES[name]), onLine).catch((cause: Error) => {
+      throw new Error(`${FILES[name]} cannot be read: ${fileReason(cause, NOT_READ)}`, { cause });
+    });
   };
 
   await read('ledger', (row: LedgerRow) => {

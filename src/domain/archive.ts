@@ -105,6 +105,8 @@ export interface ArchiveStore {
   ): Promise<Result<ArchiveSummary | null>>;
   /** Returns null if there is no such show. */
   identityOf(showId: string): Promise<Result<ShowIdentity | null>>;
+  /** Returns the failure for a show without an identity: it is missing, or being imported. */
+  whyMissing(showId: string): Promise<Result<never>>;
   archiveOf(showId: string): Promise<Result<ArchiveSummary | null>>;
   /** Deletes the keys of an archived show before they expire; Redis does that without a pause. */
   purgeShow(showId: string): Promise<Result<null>>;

@@ -14,6 +14,7 @@ import type { Recover } from './recovery.ts';
 import { decodeEvents } from './relay.ts';
 import type { Sales } from './sales.ts';
 import { bytesOf, mapped, numberOf, type ScriptRunner, textOf } from './script-runner.ts';
+import { importing, LEFT_KEPT_MS } from './show-transfer.ts';
 import { decoded, isUnreadable, OTHER_TYPE, otherType, unreadableRow } from './unreadable.ts';
 
 const STEPS_MAX = 20;
@@ -24,8 +25,6 @@ const DUE_SOON_MS = 2_000;
 const NO_HOLDS_RETRY_MS = 5_000;
 /** Keys expire this long after the job should have deleted them, which does not pause Redis. */
 const EXPIRE_MARGIN_MS = 60_000;
-/** An entry of the index without a show may belong to one that is being made or imported. */
-const FORGET_AFTER_MS = 60 * 60 * 1000;
 const INDEX_COUNT = 500;
 const OLDER_NODES = 'A node of an earlier release still serves this show. Archive it when all nodes are upgraded.';
 const NO_RECORD =
@@ -267,6 +266,12 @@ export function createArchiveStore({ runner, recover, endAll, tick }: ArchiveSto
       );
     },
 
+    async whyMissing(showId) {
+      const read = await runner.guard((client) => client.hget(runner.keysOf(showId).show, 'import_at'));
+      if (!read.ok) return read;
+      return read.value === null ? fail('show_not_found') : importing('illegal_move', showId, Number(read.value));
+    },
+
     async archiveOf(showId) {
       const read = await runner.guard((client) => client.hgetBuffer(runner.keysOf(showId).show, 'archive'));
       return read.ok && read.value !== null ? summaryOf(showId, read.value) : mapped(read, () => null);
@@ -284,7 +289,7 @@ export function createArchiveStore({ runner, recover, endAll, tick }: ArchiveSto
     },
 
     async deleteShow(showId) {
-      const deleted = await step(showId, { op: 'delete', idleMs: FORGET_AFTER_MS });
+      const deleted = await step(showId, { op: 'delete', idleMs: LEFT_KEPT_MS });
       if (!deleted.ok && deleted.error.code !== 'show_not_found') return deleted;
       if (deleted.ok && deleted.value.word !== '+') return ok(null);
       return mapped(await runner.guard(() => forget(showId)), () => null);
@@ -325,7 +330,7 @@ export function createArchiveStore({ runner, recover, endAll, tick }: ArchiveSto
         if (isNewer(format)) return { step: 'none', at: Number.POSITIVE_INFINITY };
         switch (state === null ? null : String(state)) {
           case null: {
-            const at = Number(importAt ?? indexedAt ?? 0) + FORGET_AFTER_MS;
+            const at = Number(importAt ?? indexedAt ?? 0) + LEFT_KEPT_MS;
             return { step: at <= now() ? 'forget' : 'none', at };
           }
           case 'ended': {

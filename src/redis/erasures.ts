@@ -14,10 +14,14 @@ import { allShowIds } from './show-list.ts';
 import { isRefused } from './states.ts';
 
 const SCAN_COUNT = 500;
-/** Takes or renews the key if it is free or of this owner; deletes it if it is of this owner. */
+/**
+ * Takes or renews the key if it is free or of this owner; deletes it if it is of this owner. A key
+ * without an expiry is of no owner.
+ */
 const TAKE =
   `${FIRST_WRITE} ` +
-  "local owner = redis.call('GET', KEYS[1]) if owner and owner ~= ARGV[1] then return 0 end " +
+  "local owner = redis.call('PTTL', KEYS[1]) >= 0 and redis.call('GET', KEYS[1]) " +
+  'if owner and owner ~= ARGV[1] then return 0 end ' +
   "redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) return 1";
 const LEAVE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0";
 

@@ -18,7 +18,7 @@ export const aclRule = (keyPrefix: string): readonly string[] => [
 
 /** Commands on keys that are sent outside of scripts by the store. */
 const SENT =
-  'DEL EXISTS GET HDEL HEXISTS HGET HGETALL HMGET HSCAN HSET HSETNX HVALS PEXPIRE PING SADD SET SMEMBERS SREM ' +
+  'DEL EXISTS GET HDEL HEXISTS HGET HGETALL HMGET HSCAN HSET HSETNX HVALS PEXPIRE PING PTTL SADD SET SMEMBERS SREM ' +
   'UNLINK XADD XRANGE XREVRANGE ZADD ZCARD ZRANGE ZREM ZREVRANGE ZSCAN ZSCORE';
 /** Commands of BullMQ and its scripts. A test compares them with what jobs send. */
 const OF_JOBS =

@@ -14,13 +14,26 @@ import { createRecordExaminer } from './record-examiner.ts';
 import { mapped, newEpoch, type ScriptRunner, textOf } from './script-runner.ts';
 
 const RETRY_MS = 1_000;
+/** What there is of a show that does not exist may be of an import that goes on: kept this long. */
+export const LEFT_KEPT_MS = 60 * 60 * 1000;
+
+/** Returns the failure of a request for a show of which there is a part of an import only. */
+export function importing(code: 'already_exists' | 'illegal_move', showId: string, importAt: number): Result<never> {
+  const removedAt = importAt + LEFT_KEPT_MS;
+  return fail(
+    code,
+    `An import of the show ${showId} is under way, or died. Wait for it, or import the file again. What it left is ` +
+      `removed within minutes of ${new Date(removedAt).toISOString()}.`,
+    { details: { removedAt } },
+  );
+}
 /** Of one scan: some 0.2 ms. */
 const SCAN_COUNT = 250;
 /** Of one script call: Redis is held for about a millisecond. */
 const PUT_VALUES_MAX = 250;
 const PUT_BYTES_MAX = 32 * 1024;
 /** Jobs look after this time whether an import was left behind. */
-const FIRST_LOOK_MS = 60 * 60 * 1000;
+const FIRST_LOOK_MS = LEFT_KEPT_MS;
 
 type Entry = [id: Buffer, fields: Buffer[]];
 
@@ -92,7 +105,7 @@ export function createShowTransfer(runner: ScriptRunner): TransferStore {
     });
   }
 
-  async function importing(
+  async function runImport(
     showId: string,
     args: { op: 'begin' | 'put' | 'commit' | 'abort'; token: string; [name: string]: unknown },
     values?: Values,
@@ -173,13 +186,13 @@ export function createShowTransfer(runner: ScriptRunner): TransferStore {
       const lookAt = now() + FIRST_LOOK_MS;
       const planned = await runner.guard((client) => client.zadd(retention, 'NX', lookAt, showId));
       if (!planned.ok) return planned;
-      return mapped(await importing(showId, { op: 'begin', token }), () => token);
+      return mapped(await runImport(showId, { op: 'begin', token }), () => token);
     },
 
     async putRecords(showId, token, { key, records }) {
       if (key === 'show') return ok(null);
       const name = key.replace('-', '_');
-      const puts = [...slicesOf(records)].map((values) => importing(showId, { op: 'put', token, key: name }, values));
+      const puts = [...slicesOf(records)].map((values) => runImport(showId, { op: 'put', token, key: name }, values));
       return (await Promise.all(puts)).find(({ ok }) => !ok) ?? ok(null);
     },
 
@@ -196,7 +209,7 @@ export function createShowTransfer(runner: ScriptRunner): TransferStore {
       // exist, and jobs remove it again.
       const listed = await list();
       if (!listed.ok) return listed;
-      const done = await importing(show, { op: 'commit', token, epoch: newEpoch() }, joined(header));
+      const done = await runImport(show, { op: 'commit', token, epoch: newEpoch() }, joined(header));
       if (!done.ok) return done;
       const listedAgain = await list();
       if (!listedAgain.ok) return listedAgain;
@@ -207,6 +220,6 @@ export function createShowTransfer(runner: ScriptRunner): TransferStore {
       return imported.ok ? mapped(await indexPublicShow(runner, imported.value), () => null) : imported;
     },
 
-    abortImport: (showId, token) => importing(showId, { op: 'abort', token }),
+    abortImport: (showId, token) => runImport(showId, { op: 'abort', token }),
   };
 }

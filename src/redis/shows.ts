@@ -17,9 +17,10 @@ import { viewOf } from './command-reply.ts';
 import { formatFor } from './formats.ts';
 import { indexPublicShow } from './public-shows.ts';
 import { pack, readProduct, type ShowRecord, showView } from './records.ts';
-import { isErrorCode, mapped, newEpoch, type ScriptRunner, textOf } from './script-runner.ts';
+import { isErrorCode, mapped, newEpoch, numberOf, type ScriptRunner, textOf } from './script-runner.ts';
 import { listShows } from './show-list.ts';
 import { sizeOfShow } from './show-size.ts';
+import { importing } from './show-transfer.ts';
 
 const TRIES_MAX = 8;
 const NOTHING = Buffer.alloc(0);
@@ -127,6 +128,7 @@ export function createShows(runner: ScriptRunner): ShowStore & ProductStore {
       const reply = await runner.run('show_create', record.id, args, pack(record), event);
       if (!reply.ok) return reply;
       const [tag, view, created, state] = reply.value;
+      if (textOf(tag) === 'importing') return importing('already_exists', record.id, numberOf(view));
       if (textOf(tag) === 'already_exists')
         return fail('already_exists', `A show with id ${record.id} exists and differs.`);
       return indexed(runner.decoded(runner.keysOf(record.id).show, reply, () => viewOf(view, state, created)));

@@ -245,6 +245,23 @@ test('a show with sales and products that cannot be read is archived, as they ar
   t.same(pluck(sales, 'id'), ['sale']);
 });
 
+archiveTest('a row that is none of its file is named in a sentence', async (t, show, archives, folder) => {
+  await archives.archive(show);
+  const junk = ['null', '[]', '7', '"x"', '{}', '{"raw":"x"}', '{"at":1,"entries":[]}', '{"kind":"sale"}'];
+  junk.push('{"id":"x","lines":[null]}', '{"kind":"sale","sale":{"id":"s","skus":[null]}}', '{"kind":"show"}');
+  for (const name of ['ledger', 'orders', 'events', 'summary']) {
+    const file = join(folder, show, `${name}.jsonl.gz`);
+    const original = readFileSync(file);
+    for (const row of junk) {
+      writeFileSync(file, gzipSync(`${row}\n`));
+      const message = `${name}.jsonl.gz cannot be read: line 1 is no row of this file`;
+      await t.rejects(verifyArchive(join(folder, show)), { message }, `${name} ${row}`);
+    }
+    writeFileSync(file, original);
+  }
+  t.same((await verifyArchive(join(folder, show))).violations, []);
+});
+
 archiveTest('an archive that was changed does not verify', async (t, show, archives, folder) => {
   await archives.archive(show);
   const file = join(folder, show, 'orders.jsonl.gz');

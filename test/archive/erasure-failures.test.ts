@@ -56,6 +56,19 @@ test('a user whose erasure fails or is planned in an unreadable record does not 
   t.match(unwrap(await store.erasureOf(broken)), { state: 'done', reservations: 1 });
 });
 
+test('a key of the eraser without an expiry is of no process, and stops no erasure', async (t) => {
+  const [user, folder] = [newUser(), temporaryFolder(t)];
+  const eraser = `${fixture.prefix}eraser`;
+  await client.set(eraser, 'junk');
+  t.match(await erase(folder, user), { state: 'done' });
+  t.equal(await client.exists(eraser), 0);
+  await client.lpush(eraser, 'junk');
+  t.match(await erase(folder, newUser()), { state: 'done' }, 'of any type');
+  await client.set(eraser, 'other', 'PX', 60_000);
+  t.equal(unwrap(await store.takeEraser('mine')), false, 'another process has it');
+  await client.del(eraser);
+});
+
 test('a retry reads only the shows that are left; the mark of another erasure names no user', async (t) => {
   const [user, unknown] = [newUser(), newUser()];
   const folder = temporaryFolder(t);

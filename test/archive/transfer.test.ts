@@ -185,6 +185,15 @@ test('what a dead import left is deleted by the job, after an hour (I9)', async 
   t.match(unwrap(await next.store.retentionOf(show, 0)), { step: 'none' });
   unwrap(await next.store.deleteShow(show));
   t.equal((await next.client.keys(`*{${show}}*`)).length, 2, 'not while it may go on');
+  const importAt = Number(await next.client.hget(next.time.key(show, 'show'), 'import_at'));
+  const details = { removedAt: importAt + HOUR_MS };
+  const message =
+    /An import of the show left is under way, or died\. .* import the file again\..* removed within .*Z\.$/;
+  const archives = archivesOf(next.store, temporaryFolder(t));
+  const said = (code: string) => ({ ok: false, error: { code, message, details } });
+  t.match(await next.store.createShow({ id: show, title: 'Other' }, HOST), said('already_exists'));
+  for (const force of [false, true]) t.match(await archives.remove(show, { force }), said('illegal_move'));
+  t.equal(outcome(await archives.remove('nothing')), 'show_not_found');
   await next.client.hset(next.time.key(show, 'show'), 'import_at', String(Date.now() - HOUR_MS - 1_000));
   t.match(unwrap(await next.store.retentionOf(show, 0)), { step: 'forget' });
   unwrap(await next.store.deleteShow(show));

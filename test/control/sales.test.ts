@@ -78,3 +78,36 @@ t.test('an invalid sale is refused with the field', async (t) => {
     t.equal((await control.post(`/v1/shows/${path}`, body)).body.code, code);
   t.equal((await control.request('/v1/shows/gala/sales')).body.sales.length, 1, 'no sale was created');
 });
+
+t.test('the listener receives sales that end with their show, or are deleted with it: no moment stays', async (t) => {
+  const notified: string[] = [];
+  const onSaleChanged: ControlDeps['onSaleChanged'] = (show, { id, state }) => notified.push(`${show}/${id} ${state}`);
+  const control = await startControl(t, { onSaleChanged });
+  const { request, post } = control;
+  await planShow(control, { opensInMs: 600_000, durationMs: 600_000 });
+  const remove = async (show: string): Promise<number> =>
+    (await request(`/v1/shows/${show}`, { method: 'DELETE' })).status;
+  notified.length = 0;
+  t.equal(await remove('gala'), 409);
+  t.strictSame(notified, [], 'a refused deletion changes nothing');
+  t.equal((await post('/v1/shows/gala/end')).status, 200);
+  t.strictSame(notified.splice(0), ['gala/drop ended']);
+  t.equal(await remove('gala'), 204);
+  t.strictSame(notified.splice(0), ['gala/drop ended']);
+
+  await post('/v1/shows', { id: 'plan', title: 'Plan', brands: [{ id: 'b', name: 'B' }] });
+  const product = { brand: 'b', title: 'Cap', skus: [{ sku: 'C' }] };
+  await request('/v1/shows/plan/products/cap', { method: 'PUT', body: product });
+  const skus = [{ sku: 'C', product: 'cap', price: 1, quantity: 1 }];
+  await post('/v1/shows/plan/sales', {
+    id: 's',
+    title: 'S',
+    currency: 'EUR',
+    opensInMs: 9e6,
+    durationMs: 60_000,
+    skus,
+  });
+  t.strictSame(notified.splice(0), ['plan/s scheduled']);
+  t.equal(await remove('plan'), 204, 'a show that was never started');
+  t.strictSame(notified, ['plan/s ended']);
+});

@@ -4,6 +4,7 @@ import { LIMITS } from '../../limits.ts';
 import { EmptyBody } from '../http/fields.ts';
 import { operationsOf, type Resource } from '../http/resource.ts';
 import { refusal, unwrap } from '../http/routing.ts';
+import { endingSales } from '../http/sale-listener.ts';
 import { ArchiveSummary, Archiving, DeletedWithoutFiles, DeleteQuery } from './schemas.ts';
 
 const { showOperation } = operationsOf('archive');
@@ -11,7 +12,8 @@ const { showOperation } = operationsOf('archive');
 export const archive: Resource = {
   tags: [{ name: 'archive', description: 'The end of a show: archived in files, and deleted' }],
   schemas: [],
-  register(app, { store, archives }) {
+  register(app, deps) {
+    const { store, archives } = deps;
     app.post(
       '/shows/:show/archive',
       showOperation({
@@ -61,7 +63,8 @@ export const archive: Resource = {
           'ARCHIVE_DIR (`archive_failed`): with `?force=true` it is deleted, and the files stay where they are. So ' +
           'is a live show of which a key in Redis has another type. ' +
           '`archive_conflict`: ARCHIVE_DIR has a folder for this id, which belongs to another show or to none in ' +
-          'Redis. Delete it yourself, or move it away.',
+          'Redis. Delete it yourself, or move it away. `illegal_move` also for an import that is under way or died: ' +
+          '`details.removedAt` says when what it left is removed.',
         querystring: DeleteQuery,
         response: { 200: DeletedWithoutFiles, 204: Type.Null() },
         errors: [
@@ -76,7 +79,8 @@ export const archive: Resource = {
       async (request, reply) => {
         const { show } = request.params;
         const force = request.query.force === 'true';
-        const { files } = unwrap(await archives.remove(show, { force }));
+        const remove = async () => unwrap(await archives.remove(show, { force }));
+        const { files } = await endingSales(deps, request, show, remove);
         if (force && files === 'missing') return { show, files };
         reply.code(204);
         return null;

@@ -1,12 +1,12 @@
-import type { FastifyRequest } from 'fastify';
 import type { TSchema } from 'typebox';
-import type { SaleBooks, SaleMove } from '../../domain/sale.ts';
+import type { SaleMove } from '../../domain/sale.ts';
 import type { ErrorCode } from '../../protocol/codes.ts';
 import type { ControlDeps } from '../deps.ts';
 import { EmptyBody } from '../http/fields.ts';
 import { commandOf } from '../http/idempotency.ts';
 import { operationsOf, type Resource } from '../http/resource.ts';
 import { type App, unwrap } from '../http/routing.ts';
+import { notifyListener } from '../http/sale-listener.ts';
 import {
   ExtendBody,
   NewSale,
@@ -106,13 +106,5 @@ function registerMove(app: App, deps: ControlDeps, op: SaleMove['op'], { summary
       notifyListener(deps, request, show, books);
       return books;
     },
-  );
-}
-
-/** The change is committed, so a failing listener is logged and changes no response. */
-function notifyListener({ onSaleChanged }: ControlDeps, request: FastifyRequest, show: string, sale: SaleBooks): void {
-  if (!onSaleChanged) return;
-  new Promise((resolve) => resolve(onSaleChanged(show, sale))).catch((err: unknown) =>
-    request.log.warn({ err, show, sale: sale.id }, 'listener to sale changes failed'),
   );
 }

@@ -4,6 +4,7 @@ import { EmptyBody } from '../http/fields.ts';
 import { commandOf } from '../http/idempotency.ts';
 import { operationsOf, type Resource } from '../http/resource.ts';
 import { actorOf, refusal, unwrap } from '../http/routing.ts';
+import { endingSales } from '../http/sale-listener.ts';
 import {
   Announced,
   AnnouncementBody,
@@ -21,7 +22,8 @@ const { operation, showOperation } = operationsOf('shows');
 export const shows: Resource = {
   tags: [{ name: 'shows', description: 'Live events' }],
   schemas: [ShowSchema],
-  register(app, { store, archives }) {
+  register(app, deps) {
+    const { store, archives } = deps;
     app.post(
       '/shows',
       operation({
@@ -106,7 +108,10 @@ export const shows: Resource = {
         response: { 200: Show },
         errors: ['overloaded'],
       }),
-      async (request) => unwrap(await store.endShow(request.params.show, actorOf(request))),
+      async (request) => {
+        const { show } = request.params;
+        return endingSales(deps, request, show, async () => unwrap(await store.endShow(show, actorOf(request))));
+      },
     );
     app.post(
       '/shows/:show/announcements',

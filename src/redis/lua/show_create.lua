@@ -3,6 +3,7 @@
 -- ARGV[1]: run id. ARGV[2]: {body, epoch, format}. ARGV[3]: packed show record. ARGV[4]: packed
 -- event data.
 -- Returns {'ok', '+' or '=', packed record, created at, state}, {'ok', 'already_exists'},
+-- {'ok', 'importing', its newest moment},
 -- {'show_archived'} or {'format_newer'}.
 -- Events: show.created (in the log only).
 -- @include show access
@@ -11,10 +12,10 @@ local call, pack = redis.call, cmsgpack.pack
 local K = Show.keys
 
 return function(args, argv)
-  local known = call('HMGET', K.show, 'body', 'view', 'created', 'state', 'import', 'format')
+  local known = call('HMGET', K.show, 'body', 'view', 'created', 'state', 'import', 'format', 'import_at')
   local newer = Show.check_format(known[6])
   if newer then return newer end
-  if known[5] then return { 'ok', 'already_exists' } end
+  if known[5] then return { 'ok', 'importing', known[7] or '0' } end
   if known[4] == 'archived' or known[4] == 'deleting' then return { 'show_archived' } end
   if known[1] then
     if known[1] ~= args.body then return { 'ok', 'already_exists' } end
