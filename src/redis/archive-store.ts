@@ -7,6 +7,7 @@ import type { Scheduler } from '../domain/schedule.ts';
 import { LIMITS } from '../limits.ts';
 import { fail, ok, type Result } from '../protocol/codes.ts';
 import type { Product, ReservationView, ShowEvent } from '../protocol/messages.ts';
+import { NO_HOLDS_RETRY_MS, openHolds, wrongState } from './archive-refusals.ts';
 import { viewOf } from './command-reply.ts';
 import { isNewer } from './formats.ts';
 import { booksOf, pack, readProduct, readShow, readSummary, unpackLedger, unpackReservation } from './records.ts';
@@ -22,7 +23,6 @@ const STEPS_MAX = 20;
 const RECOVERY_CHECK_MS = 100;
 /** What is due within this time is waited for: the last change of a sale is announced late. */
 const DUE_SOON_MS = 2_000;
-const NO_HOLDS_RETRY_MS = 5_000;
 /** Keys expire this long after the job should have deleted them, which does not pause Redis. */
 const EXPIRE_MARGIN_MS = 60_000;
 const INDEX_COUNT = 500;
@@ -283,7 +283,9 @@ export function createArchiveStore({ runner, recover, endAll, tick }: ArchiveSto
       // First: if this process ends between the steps, a job deletes the rest.
       const planned = await plan(showId, now());
       if (!planned.ok) return planned;
-      return mapped(await tried(showId, 'condemn', { unlessArchived, force }), ({ word, rest }) =>
+      const condemned = await tried(showId, 'condemn', { unlessArchived, force });
+      if (condemned.ok && condemned.value.word === 'due') return openHolds(null, ', or delete it with ?force=true');
+      return mapped(condemned, ({ word, rest }) =>
         word === 'archived' ? 'kept' : textOf(rest[0]) === '1' ? 'had_archive' : 'had_none',
       );
     },
@@ -384,17 +386,3 @@ export function createArchiveStore({ runner, recover, endAll, tick }: ArchiveSto
     await client.zrem(retentionKey, showId);
   }
 }
-
-function wrongState(showId: string, state: string): Result<never> {
-  const message =
-    state === 'live'
-      ? `The show is live. End it first: POST /v1/shows/${showId}/end.`
-      : 'The show has not ended. Delete it, or start and end it first.';
-  return fail('illegal_move', message, { details: { state } });
-}
-
-const openHolds = (nextDueAt: number | null): Result<never> =>
-  fail('illegal_move', 'Holds are open, and may still be confirmed. Try again when they have ended.', {
-    retryAfterMs: NO_HOLDS_RETRY_MS,
-    details: { state: 'ended', nextDueAt },
-  });

@@ -310,3 +310,12 @@ const inIndex = async (index: string, show: string): Promise<boolean> =>
   index === 'live'
     ? (await client.sismember(`${fixture.prefix}live`, show)) === 1
     : (await client.zscore(`${fixture.prefix}${index}`, show)) !== null;
+
+test('an ended show with an open hold is not deleted: its buyer may be at the checkout', async (t) => {
+  const show = await openShow();
+  await hold(show, 'ann');
+  unwrap(await store.endShow(show, HOST));
+  const archives = archivesOf(store, temporaryFolder(t));
+  t.match(await archives.remove(show), { ok: false, error: { code: 'illegal_move', message: /force=true/ } });
+  t.match(await store.getShow(show), { ok: true, value: { state: 'ended' } });
+});

@@ -32,8 +32,8 @@ export const DeleteQuery = StrictObject({
   force: Type.Optional(
     Type.Literal('true', {
       description:
-        'Deletes an archived show although its files are not in the ARCHIVE_DIR of this process, and a live one of ' +
-        'which a key in Redis has another type, so that it cannot be ended',
+        'Deletes an archived show although its files are not in the ARCHIVE_DIR of this process, an ended one with ' +
+        'open holds, and a live one of which a key in Redis has another type, so that it cannot be ended',
     }),
   ),
 });

@@ -171,6 +171,8 @@ function apply.condemn(args, header)
   if is_live and not (args.force and has_other_type()) then return { 'ok', 'state', 'live' } end
   if is_frozen(header) or (header.state == 'archiving' and is_leased(header)) then return { 'ok', 'busy' } end
   if header.state == 'archived' and args.unlessArchived then return { 'ok', 'archived' } end
+  local is_read, due = Show.try(count_due)
+  if header.state == 'ended' and not args.force and is_read and due > 0 then return { 'ok', 'due' } end
   local had_archive = header.archive and '1' or '0'
   if header.state == 'deleting' then return { 'ok', '+', had_archive } end
   Access.all()
