@@ -269,8 +269,8 @@ export function createArchives(options: ArchivesOptions): RunningArchives {
       }
       const deleted = await store.deleteShow(showId);
       if (!deleted.ok) return deleted;
-      if (files === 'missing')
-        logger.warn({ show: showId, folder }, 'a show was deleted, and the files of its archive were not found');
+      if (files !== 'missing') logger.info({ show: showId, files }, 'a show was deleted');
+      else logger.warn({ show: showId, folder }, 'a show was deleted, and the files of its archive were not found');
       return ok({ files });
     },
 

@@ -269,12 +269,13 @@ export const SETTINGS = Object.freeze({
     range: 'a number with a unit: 90s, 30m, 12h or 30d, from 1 second to 10 years',
     fallback: LIMITS.retentionDefaultMs,
     fallbackText: '30d',
-    parse: duration(LIMITS.retentionMinMs, LIMITS.retentionMaxMs, 'No value keeps shows in Redis for ever.'),
+    parse: duration(LIMITS.retentionMinMs, LIMITS.retentionMaxMs, 'No value keeps shows in Redis without an end.'),
   }),
   archiveDir: setting<string | null>('ARCHIVE_DIR', {
     help:
       'Folder of the archives of shows, for this installation only. Its control and jobs processes must share it, ' +
-      'and do not start if it cannot be written. If the default cannot be written, shows stay in Redis.',
+      'and do not start if it cannot be written. If the default cannot be written, the log warns, and ended shows ' +
+      'stay in Redis until it can.',
     range: 'a writable folder in one that exists',
     fallback: null,
     fallbackText: 'DATA_DIR/archive',
@@ -290,8 +291,8 @@ export const SETTINGS = Object.freeze({
   }),
   maxMemory: setting<MemorySize>('MAXMEMORY', {
     help:
-      'Memory of the embedded Redis. When it is full, requests get redis_full and nothing is lost. The rest is for ' +
-      'Stampede and for rewrites of the append-only file, which may need as much again.',
+      'Memory of the embedded Redis. When it is full, requests get redis_full and nothing is lost. Leave the rest of ' +
+      'the machine to Stampede, and to Redis while it rewrites its file: it may then need twice this much.',
     range: 'a size such as 512mb or 2gb (at least 32mb), or 1% to 90% of the memory of this machine or container',
     fallback: Object.freeze({ share: 0.4 }),
     fallbackText: '40%',
