@@ -24,10 +24,12 @@ t.test('a page without the SDK chats, buys once and gets the chat of others', { 
   const folder = await serveFolder(t, join(ROOT, 'src/protocol/examples'));
   await page.goto(`${folder}/viewer.js`);
 
+  await page.addScriptTag({ type: 'module', content: "import { watch } from './viewer.js'; window.watch = watch;" });
+  await page.waitForFunction('window.watch');
   const options = { url: engine.gatewayUrl, show: SHOW, token: await engine.token('ana') };
   const found = await page.evaluate(
-    async ([address, where]) => {
-      const { watch } = (await import(address)) as { watch: Watch };
+    async ([where]) => {
+      const { watch } = globalThis as unknown as { watch: Watch };
       const messages: ServerMessage[] = [];
       const viewer = await new Promise<Watched>((welcomed) => {
         const made: Watched = watch({
@@ -45,7 +47,7 @@ t.test('a page without the SDK chats, buys once and gets the chat of others', { 
       viewer.close();
       return { chat, first, second };
     },
-    [page.url(), options] as const,
+    [options] as const,
   );
   t.match(found, {
     chat: { t: 'ok' },

@@ -60,7 +60,7 @@ for (const [name, damage, key] of DAMAGES)
     if (key !== '') t.match(logged, `{${show}}${key}`, 'the log names it');
     t.match(await store.endShow(show, HOST), { ok: true }, 'again');
     for (const sale of ['sale', 'other']) t.equal(await isSold(show, sale, sale === 'sale' ? 'M' : 'S'), false, sale);
-    t.equal(outcome(await archivesOf(store, temporaryFolder(t)).remove(show)), 'ok');
+    t.equal(outcome(await archivesOf(store, temporaryFolder(t)).remove(show, { force: true })), 'ok');
     t.same(
       (await client.keys('*')).filter((one) => one.includes(`{${show}}`)),
       [],

@@ -40,18 +40,17 @@ const reservation = (path: string, body: Json, otherBody: Json): Case => ({
 const order = (orderRef: string): Json => ({ orderRef, amount: 4900 });
 const token = { user: 'u-1', name: 'Ada', role: 'buyer' };
 
+const OVER: Case['before'] = [
+  ['POST', '/sales/drop/cancel'],
+  ['POST', '/end'],
+];
+
 const CASES: Record<string, Case> = {
   'PATCH /v1/shows/:show': to(['', { title: 'Gala II' }], ['', { title: 'Gala III' }]),
   'POST /v1/shows/:show/start': to(['/start'], ['/end']),
   'POST /v1/shows/:show/end': to(['/end'], ['/start']),
-  'POST /v1/shows/:show/archive': {
-    ...to(['/archive'], ['/end']),
-    before: [
-      ['POST', '/sales/drop/cancel'],
-      ['POST', '/end'],
-    ],
-  },
-  'DELETE /v1/shows/:show': { ...to([''], ['/products/tee']), before: [['POST', '/end']] },
+  'POST /v1/shows/:show/archive': { ...to(['/archive'], ['/end']), before: OVER },
+  'DELETE /v1/shows/:show': { ...to([''], ['/products/tee']), before: OVER },
   'POST /v1/shows/:show/pin': to(['/pin', { product: 'tee' }], ['/pin', { product: null }]),
   'POST /v1/shows/:show/announcements': to(['/announcements', { text: 'Soon!' }], ['/announcements', { text: 'Now!' }]),
   'DELETE /v1/shows/:show/announcements': to(['/announcements'], ['/products/tee']),
