@@ -26,6 +26,7 @@ export interface AttackCounts {
 const PROGRAM = fileURLToPath(
   new URL(import.meta.url.endsWith('.ts') ? 'attacker.ts' : 'attacker.js', import.meta.url),
 );
+
 export function startHostileBuyer(attack: Attack) {
   const child = fork(PROGRAM, { execArgv: PROGRAM.endsWith('.ts') ? ['--import', import.meta.resolve('tsx')] : [] });
   // A real attacker has another machine; here it must not take the processor from the others.

@@ -13,11 +13,11 @@ export interface ConnectionLimits {
 }
 
 export class Connections {
-  private readonly limits: ConnectionLimits;
+  private readonly limits: Omit<ConnectionLimits, 'joinsPerSecondPerAddress'>;
   private readonly joinRate: Rate;
   private readonly joins: TokenBucket;
-  /** Also of addresses that have no connection now. */
-  private readonly addressJoins: UserPace;
+  /** By address, also of those without a connection now. null: the limit of the node is lower. */
+  private readonly addressJoins: UserPace | null;
   private readonly table: Connection[] = [];
   private readonly sources = new Map<string, Source>();
   /** Slots of upgrades whose socket is not open yet. */
@@ -29,11 +29,12 @@ export class Connections {
     joinsPerSecond = LIMITS.joinsPerSecondPerNode,
     joinsPerSecondPerAddress = joinsPerSecond,
   }: Partial<ConnectionLimits> = {}) {
-    this.limits = { perNodeMax, perAddressMax, joinsPerSecond, joinsPerSecondPerAddress };
+    this.limits = { perNodeMax, perAddressMax, joinsPerSecond };
     this.joinRate = { perSecond: joinsPerSecond, burst: joinsPerSecond };
     this.joins = newBucket(this.joinRate, performance.now());
     const burst = LIMITS.addressJoinsBurstSeconds * joinsPerSecondPerAddress;
-    this.addressJoins = new UserPace({ perSecond: joinsPerSecondPerAddress, burst });
+    const isLower = joinsPerSecondPerAddress < joinsPerSecond;
+    this.addressJoins = isLower ? new UserPace({ perSecond: joinsPerSecondPerAddress, burst }) : null;
   }
 
   get size(): number {
@@ -57,7 +58,7 @@ export class Connections {
     const source = this.sources.get(address) ?? { address, connections: 0 };
     if (source.connections >= perAddressMax)
       return fail('rate_limited', 'This address has too many connections.', { retryAfterMs: retryAfterMs() });
-    const waitMs = this.addressJoins.take(address, performance.now());
+    const waitMs = this.addressJoins?.take(address, performance.now()) ?? 0;
     if (waitMs > 0) return fail('rate_limited', 'This address connects too often.', { retryAfterMs: waitMs });
     if (takeTokens(this.joins, this.joinRate, performance.now()) > 0) {
       const message = `More than ${joinsPerSecond} viewers per second are connecting. Try again later.`;

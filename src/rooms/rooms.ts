@@ -14,7 +14,7 @@ interface Slot {
 }
 
 /** Shows that are refused so are remembered for a while. */
-const REMEMBERED: ReadonlySet<ErrorCode> = new Set(['show_not_found', 'format_newer']);
+const REMEMBERED: ReadonlySet<ErrorCode> = new Set(['show_not_found', 'show_archived', 'format_newer']);
 
 interface UnknownShow {
   readonly room: Room;
