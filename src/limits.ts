@@ -315,6 +315,8 @@ export const LIMITS = Object.freeze({
   /** A gateway stays ready this long while Redis does not reply: its viewers stay connected. */
   readinessGraceMs: 20_000,
   drainMs: 8_000,
+  /** Connections to the control API are closed by then, read or not. */
+  httpDrainMs: 5_000,
   drainReconnectSpreadMs: 3_000,
   /** Lifetime of a pass, which replaces the token of a viewer who was sent to another node. */
   passTtlMs: 60_000,

@@ -80,5 +80,6 @@ t.test('one scrape covers a supervisor and its workers; strangers get none', asy
 
   running.signal('SIGTERM');
   t.ok(await eventually(async () => (await readyz()).status === 'draining'), 'readiness reports the drain');
-  t.match(await running.finished, { code: 0 });
+  const { code, stdout, stderr } = await running.finished;
+  t.equal(code, 0, `${stderr}\n${stdout}`);
 });

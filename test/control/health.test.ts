@@ -1,7 +1,9 @@
+import { type AddressInfo, connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { startRedis } from '../../bench/launch/redis-server.ts';
 import { createApiKeys } from '../../src/auth/api-keys.ts';
+import { LIMITS } from '../../src/limits.ts';
 import { until } from '../support/until.ts';
 import { API_KEY, startControl } from './harness.ts';
 
@@ -93,4 +95,20 @@ t.test('close waits for running requests', async (t) => {
   release();
   t.equal((await running).status, 200);
   await closing;
+});
+
+t.test('clients that send nothing, half a request or do not read do not delay the end of a drain', async (t) => {
+  const { app, store } = await startControl(t);
+  await app.listen({ port: 0, host: '127.0.0.1' });
+  const { port } = app.server.address() as AddressInfo;
+  const unread = 'GET /openapi.json HTTP/1.1\r\nHost: a\r\n\r\n'.repeat(60);
+  for (const text of ['', 'GET /healthz HTTP/1.1\r\n', unread]) {
+    const socket = connect(port, '127.0.0.1').pause();
+    t.teardown(() => socket.destroy());
+    socket.on('error', () => {}).write(text);
+  }
+  await until(() => new Promise((resolve) => app.server.getConnections((_, open) => resolve(open === 3))), 'connected');
+  const closed = app.close().then(() => 'closed');
+  t.equal(await Promise.race([closed, sleep(LIMITS.httpDrainMs + 5_000, 'late', { ref: false })]), 'closed');
+  t.equal(store.refusal(), null, 'the store is closed by its owner');
 });
