@@ -17,6 +17,7 @@ interface SocketTimer {
 
 interface Ending {
   readonly status: string;
+  readonly connector: { stream: unknown };
   manuallyClosing: boolean;
   disconnect(reconnect?: boolean): void;
   setStatus(status: 'end'): void;
@@ -76,6 +77,9 @@ export function letWaitingClientsEnd(): void {
   const { disconnect } = redis;
   redis.disconnect = function (this: Ending, reconnect = false) {
     const isWaiting = this.status === 'reconnecting' && !reconnect;
+    // It would wait two seconds for the end of a socket that is closed, and keep the process alive.
+    if (this.status === 'end') return;
+    if (isWaiting) this.connector.stream = undefined;
     disconnect.call(this, reconnect);
     if (!isWaiting) return;
     this.manuallyClosing = false;

@@ -44,6 +44,21 @@ t.test('a client that is disconnected while it waits to connect again ends (I11)
   t.equal(client.status, 'end');
 });
 
+t.test('a client that ended leaves no timer, also when it is disconnected again', async (t) => {
+  const redis = await startRedis();
+  t.teardown(() => redis.stop());
+  const timers = () => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length;
+  const { client, close } = connectJobs(redis.target, false);
+  await client.ping();
+  const ended = new Promise((resolve) => client.once('end', resolve));
+  close();
+  await ended;
+  await sleep(0);
+  const before = timers();
+  client.disconnect();
+  t.equal(timers(), before);
+});
+
 t.test('a client of a cluster that is disconnected while it refreshes its slots refreshes no more', async (t) => {
   const servers = await startCluster();
   t.teardown(() => servers.stop());
