@@ -5,6 +5,7 @@
  */
 import { cpSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
+import { clientApiPage, ENTRIES } from './client-api.mjs';
 
 const IMPORT = /(?<![-.\w])(?:from|import)\s*\(?\s*(['"])([\w@.][^'"\s]*)\1/g;
 
@@ -54,7 +55,7 @@ export function writePackages(root, dist) {
   const sdk = reach(dist, ['src/client/index.js', 'src/client/index.d.ts']);
   if (sdk.libraries.length > 0) throw new Error(`the SDK needs ${sdk.libraries.join(', ')}`);
   // Entry points that not every app needs; some need a library, which the app installs.
-  const more = ['countdown', 'msgpack', 'react'].map((name) => ({
+  const more = ENTRIES.filter((name) => name !== 'index').map((name) => ({
     name,
     ...reach(dist, [`src/client/${name}.js`, `src/client/${name}.d.ts`]),
   }));
@@ -66,7 +67,7 @@ export function writePackages(root, dist) {
     manifest: {
       name: `@${name}/client`,
       description: 'The SDK for viewers of a Stampede show, for browsers and Node.js.',
-      ...common,
+      ...{ ...common, files: ['dist', 'API.md'] },
       sideEffects: false,
       exports: {
         '.': exportOf('index'),
@@ -77,6 +78,7 @@ export function writePackages(root, dist) {
       peerDependenciesMeta: Object.fromEntries(libraries.map((library) => [library, { optional: true }])),
     },
   });
+  writeFileSync(join(dist, 'packages/client/API.md'), clientApiPage(root));
 
   const tester = reach(dist, ['bench/main.js', 'bench/generator/join.js']);
   // The servers that `compare` measures need libraries of the engine, which is a peer dependency,

@@ -1,5 +1,6 @@
-/** A TCP proxy that breaks connections, and loses or repeats a request or its reply. */
+/** A TCP proxy that breaks or slows connections, and loses or repeats a request or its reply. */
 import { connect, createServer, type Server, type Socket } from 'node:net';
+import { type Pace, SlowPipe } from './slow-pipe.ts';
 
 export type Cut = 'now' | 'before the reply' | 'after a silence';
 export type Fault = 'lose the reply' | 'lose the request' | 'deliver twice' | 'never reply';
@@ -8,10 +9,14 @@ export type ProxyTarget = { readonly port: number } | { readonly path: string };
 interface Connection {
   readonly near: Socket;
   readonly far: Socket;
+  /** The way back to the client. */
+  readonly back: SlowPipe;
   /** Bytes from the target are dropped. */
   isMuted: boolean;
   /** Nothing passes in either direction. */
   isSilent: boolean;
+  /** Neither end learns that the other one closes. */
+  isHalfOpen: boolean;
   /** The next request passes, its reply does not. */
   losesReply: boolean;
   /** Fires at the next bytes from the target. */
@@ -38,6 +43,7 @@ export class TcpProxy {
   readonly #connections = new Set<Connection>();
   #isDown = false;
   #trap: Trap | null = null;
+  #pace: Pace | null = null;
   cuts = 0;
 
   private constructor(target: ProxyTarget) {
@@ -85,6 +91,16 @@ export class TcpProxy {
       if (which === 'all' || connection.isSubscriber) connection.isSilent = true;
   }
 
+  /** The present connections are dead, and neither end learns it: no FIN, no RST. */
+  loseAll(): void {
+    for (const connection of this.#connections) connection.isSilent = connection.isHalfOpen = true;
+  }
+
+  /** What the target sends arrives at this pace; null = at once. */
+  slow(pace: Pace | null): void {
+    this.#pace = pace;
+  }
+
   /** Breaks all connections and refuses new ones until `up`. */
   down(): void {
     this.#isDown = true;
@@ -123,8 +139,10 @@ export class TcpProxy {
     const connection: Connection = {
       near,
       far,
+      back: new SlowPipe(far, near),
       isMuted: false,
       isSilent: false,
+      isHalfOpen: false,
       losesReply: false,
       trap: null,
       isSubscriber: false,
@@ -132,8 +150,10 @@ export class TcpProxy {
     this.#connections.add(connection);
     near.on('data', (bytes: Buffer) => this.#onRequest(connection, bytes));
     far.on('data', (bytes: Buffer) => this.#onReply(connection, bytes));
-    near.on('close', () => this.#break(connection));
-    far.on('close', () => this.#break(connection));
+    for (const end of [near, far])
+      end.on('close', () => {
+        if (!connection.isHalfOpen) this.#break(connection);
+      });
   }
 
   #onRequest(connection: Connection, bytes: Buffer): void {
@@ -158,7 +178,9 @@ export class TcpProxy {
   #onReply(connection: Connection, bytes: Buffer): void {
     const { trap } = connection;
     if (trap === null) {
-      if (!connection.isSilent && !connection.isMuted) connection.near.write(bytes);
+      if (connection.isSilent || connection.isMuted) return;
+      if (this.#pace !== null || !connection.back.isEmpty) connection.back.write(bytes, this.#pace ?? {});
+      else connection.near.write(bytes);
       return;
     }
     // The script has run; its reply is dropped.

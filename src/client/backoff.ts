@@ -20,7 +20,7 @@ export class Backoff {
 
   /** Returns `minMs` plus a random wait below a limit that doubles with each call. */
   nextMs(minMs = 0): number {
-    const limitMs = Math.min(this.#options.maxMs, this.#options.firstMs * 2 ** Math.min(this.#attempts, 20));
+    const limitMs = Math.min(this.#options.maxMs, this.#options.firstMs * 2 ** this.#attempts);
     this.#attempts += 1;
     return Math.round(minMs + this.#options.random() * limitMs);
   }

@@ -1,6 +1,6 @@
 /** One viewer of one show: combines connection, clock, model and requests. */
-import { LIMITS } from '../protocol/limits.ts';
-import type { Page, Item as ReservationItem, ReservationView, ServerMessage, Welcome } from '../protocol/messages.ts';
+import { IN_FLIGHT_PER_CONNECTION_MAX } from '../protocol/limits.ts';
+import type { Page, ReservationView, ServerMessage, Welcome } from '../protocol/messages.ts';
 import { gatewayBase, gatewayBaseOrNull, showAddress } from './address.ts';
 import { type ClockReading, ServerClock } from './clock.ts';
 import { jsonCodec } from './codec.ts';
@@ -23,7 +23,9 @@ import type {
   ClientStats,
   CountdownReading,
   KeyedOptions,
+  ReserveRequest,
   ReserveResult,
+  WaitlistRequest,
   WaitlistResult,
 } from './types.ts';
 import { watchForWake } from './wake.ts';
@@ -32,8 +34,7 @@ const REQUEST_TIMEOUT_MS = 6_000;
 /** Many clients may wake at once, so the next attempt of each is within this time. */
 const WAKE_JITTER_MS = 500;
 
-type WaitlistRequest = { readonly sale: string; readonly sku: string } & KeyedOptions;
-
+/** A viewer of a show: reconnects by itself, keeps the model and the clock, and sends requests. */
 export class StampedeClient {
   readonly #options: ClientOptions;
   readonly #emitter = new Emitter<ClientEvents>();
@@ -46,7 +47,7 @@ export class StampedeClient {
   readonly #gaps: GapCloser;
   readonly #refreshes: RefreshLoop;
   readonly #keyed: KeyedRequests;
-  readonly #wakeJitterMs: () => number;
+  readonly #random: () => number;
   readonly #stopWatching: () => void;
   readonly #hearts = new Hearts((n) => void this.#connection.send({ t: 'react', n }));
   #stats = { connects: 0, resumes: 0, snapshots: 0, gaps: 0, frames: 0 };
@@ -61,9 +62,7 @@ export class StampedeClient {
     this.#options = options;
     const Socket = options.WebSocket ?? (globalThis as { WebSocket?: SocketClass }).WebSocket;
     if (Socket === undefined)
-      throw new TypeError(
-        'This platform has no WebSocket class. Pass one as the option WebSocket, for example that of "ws".',
-      );
+      throw new TypeError('This platform has no WebSocket. Pass a class as that option, such as the one of "ws".');
     const { random = Math.random } = options;
     const base = gatewayBase(options.url);
     const tokens = new TokenSource(options.token);
@@ -79,7 +78,8 @@ export class StampedeClient {
     this.#requests = new Requests({
       send: (message) => this.#connection.send(message),
       attemptTimeoutMs: options.requestTimeoutMs ?? REQUEST_TIMEOUT_MS,
-      pendingMax: LIMITS.inFlightPerConnectionMax,
+      onSlow: () => this.#sync.probe(),
+      pendingMax: IN_FLIGHT_PER_CONNECTION_MAX,
     });
     this.#keyed = new KeyedRequests(this.#requests, random);
     this.#sync = new SyncLoop({
@@ -112,12 +112,9 @@ export class StampedeClient {
       tokens,
       now: () => this.serverNow(),
       refresh: (token) => this.#requests.once((id) => ({ t: 'refresh', id, token })),
-      onRefreshed: (renewed) => {
-        if (this.#you !== null) this.#you = { ...this.#you, ...renewed };
-        this.#changed();
-      },
+      onRefreshed: (renewed) => this.#updateYou(renewed),
     });
-    this.#wakeJitterMs = () => random() * WAKE_JITTER_MS;
+    this.#random = random;
     this.#stopWatching = watchForWake(() => this.wake());
     // The caller adds its listeners first.
     queueMicrotask(() => this.#connection.start());
@@ -128,6 +125,7 @@ export class StampedeClient {
     return this.#emitter.on(type, listener);
   }
 
+  /** Adds a listener for the next event only. Returns a function that removes it. */
   once<Type extends keyof ClientEvents>(type: Type, listener: (payload: ClientEvents[Type]) => void): () => void {
     return this.#emitter.once(type, listener);
   }
@@ -142,6 +140,7 @@ export class StampedeClient {
     return this.#you;
   }
 
+  /** The connection: open, on the way there, or closed for good with a reason. */
   get status(): ConnectionState {
     return this.#connection.state;
   }
@@ -151,6 +150,7 @@ export class StampedeClient {
     return this.#version;
   }
 
+  /** Counts of what has happened since this client was made. */
   get stats(): ClientStats {
     return this.#stats;
   }
@@ -197,9 +197,7 @@ export class StampedeClient {
    * call never reserves twice. Nor does the same call again after `unknown_outcome`, or while the
    * first one is on its way: it gets the result of the first. Pass a `key` to decide yourself.
    */
-  async reserve(
-    request: { sale: string; lines: readonly ReservationItem[] } & KeyedOptions,
-  ): Promise<Outcome<ReserveResult>> {
+  async reserve(request: ReserveRequest): Promise<Outcome<ReserveResult>> {
     const { sale } = request;
     const lines = request.lines.map(({ sku, qty }) => ({ sku, qty }));
     const { key, outcome } = await this.#keyed.repeat(request, ['reserve', sale, lines], (id, key) => ({
@@ -208,7 +206,7 @@ export class StampedeClient {
     return reservationResult(outcome, key, this.#model);
   }
 
-  /** Releases a hold. */
+  /** Releases a hold: its units are free again. */
   async release(reservation: string, options: KeyedOptions = {}): Promise<Outcome<ReserveResult>> {
     const { key, outcome } = await this.#keyed.repeat(options, ['release', reservation], (id, key) => ({
       ...{ t: 'release', id, key, reservation },
@@ -220,7 +218,7 @@ export class StampedeClient {
    * Joins the waitlist of a sold-out SKU. When it is your turn, free units are held for you: a
    * `you` event with `offer` set, on any device. Refused with `units_free` while units are free.
    */
-  async joinWaitlist(request: WaitlistRequest & { qty?: number }): Promise<Outcome<WaitlistResult>> {
+  async joinWaitlist(request: WaitlistRequest & { readonly qty?: number }): Promise<Outcome<WaitlistResult>> {
     const { sale, sku, qty = 1 } = request;
     const outcome = await this.#waitlist('join', request, { qty });
     if (outcome.ok) {
@@ -231,7 +229,7 @@ export class StampedeClient {
     return outcome;
   }
 
-  /** Leaves the waitlist of a SKU. */
+  /** Leaves the waitlist of a SKU. It ends the entry on all devices. */
   async leaveWaitlist(request: WaitlistRequest): Promise<Outcome<WaitlistResult>> {
     const outcome = await this.#waitlist('leave', request, {});
     if (outcome.ok || outcome.error.code === 'not_waiting') {
@@ -268,9 +266,9 @@ export class StampedeClient {
    */
   wake(): void {
     const { at } = this.#connection.state;
-    if (at === 'waiting') this.#connection.hurry(this.#wakeJitterMs());
+    if (at === 'waiting') this.#connection.hurry(this.#random() * WAKE_JITTER_MS);
     else if (at === 'open' && this.#connection.silentMs > this.#idleMs)
-      this.#connection.restart('It was silent for too long.');
+      this.#connection.restart('Silent for too long.');
     else if (at === 'open') this.#sync.probe();
   }
 
@@ -302,6 +300,11 @@ export class StampedeClient {
     // `open` is emitted with the welcome, when the model is updated.
     if (state.at === 'open') return;
     this.#emitter.emit('status', state);
+    this.#changed();
+  }
+
+  #updateYou(changes: object = {}): void {
+    if (this.#you !== null) this.#you = { ...this.#you, ...changes };
     this.#changed();
   }
 

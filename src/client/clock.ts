@@ -5,6 +5,7 @@
  * has moved more than the other is part of the error, until the next exchange.
  */
 
+/** A time of the server, with a bound of its error. */
 export interface ClockReading {
   /** Milliseconds since the Unix epoch on the server's (Redis) clock. */
   readonly now: number;
@@ -29,6 +30,7 @@ const WALL_NOISE_MS = 20;
 /** Returns milliseconds since the Unix epoch, without jumps when the system clock is set. */
 export const monotonicNowMs = (): number => performance.timeOrigin + performance.now();
 
+/** Estimates the clock of the server from exchanges of times. The client has one. */
 export class ServerClock {
   readonly #localNow: () => number;
   readonly #wallNow: () => number;
@@ -61,6 +63,7 @@ export class ServerClock {
     this.#samples = [];
   }
 
+  /** Returns the time of the server, by the exchange with the smallest error. */
   read(): ClockReading {
     const local = this.#localNow();
     const wallAheadMs = this.#wallNow() - local;

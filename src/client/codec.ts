@@ -1,6 +1,7 @@
 /** Encodings of messages. MessagePack is a separate entry point, because it needs a library. */
 import type { ClientMessage, ServerMessage, Variant } from '../protocol/messages.ts';
 
+/** Encodes what the client sends, and decodes what it receives. */
 export interface ClientCodec {
   readonly variant: Variant;
   encode(message: ClientMessage): string | Uint8Array;

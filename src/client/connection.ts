@@ -25,9 +25,13 @@ export interface SocketLike {
   send(data: string | Uint8Array): void;
   close(code?: number, reason?: string): void;
 }
+/** The class of a WebSocket: that of the platform, or of the `ws` package. */
 export type SocketClass = new (url: string, protocols: string[]) => SocketLike;
 
-/** `code` is the close code, `reason` a sentence of the server, or of the client. */
+/**
+ * The state of a connection. `code` is the close code, `reason` a sentence of the server, or of the
+ * client.
+ */
 export type ConnectionState =
   | { readonly at: 'connecting'; readonly attempt: number }
   | { readonly at: 'open' }

@@ -1,5 +1,5 @@
 /** Collects hearts for a short time and sends them in one message. */
-import { LIMITS } from '../protocol/limits.ts';
+import { HEARTS_PER_MESSAGE_MAX } from '../protocol/limits.ts';
 
 const FLUSH_MS = 300;
 
@@ -14,7 +14,7 @@ export class Hearts {
 
   /** Hearts above the limit of one message are dropped. */
   add(count: number): void {
-    this.#count = Math.min(LIMITS.heartsPerMessageMax, this.#count + Math.max(0, Math.floor(count)));
+    this.#count = Math.min(HEARTS_PER_MESSAGE_MAX, this.#count + Math.max(0, Math.floor(count)));
     this.#timer ??= setTimeout(() => {
       this.#timer = undefined;
       const n = this.#count;

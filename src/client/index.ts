@@ -11,11 +11,15 @@ import { StampedeClient } from './client.ts';
 import type { ClientOptions } from './types.ts';
 
 export { checkoutAddress } from '../protocol/checkout.ts';
+export type { ErrorCode } from '../protocol/codes.ts';
 export { formatMoney, minorUnitDigits } from '../protocol/currencies.ts';
 export type {
   Announcement,
   Brand,
   Bye,
+  ClientMessage,
+  Countdown,
+  EventType,
   Item,
   Product,
   ReservationState,
@@ -23,12 +27,16 @@ export type {
   Role,
   SaleSku,
   SaleState,
+  SaleStateView,
   SaleView,
+  ServerMessage,
   ShowEvent,
   ShowState,
   ShowView,
+  ShowVisibility,
   Sku,
   StateView,
+  Variant,
   WaitView,
   Welcome,
 } from '../protocol/messages.ts';

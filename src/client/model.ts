@@ -2,7 +2,7 @@
  * The client's model of a show: a snapshot, then numbered events in order and without gaps, and
  * state of which the newest revision wins. Pure: no connection, no clock.
  */
-import { LIMITS } from '../protocol/limits.ts';
+import { CHAT_HISTORY_MESSAGES } from '../protocol/limits.ts';
 import {
   type Announcement,
   CHAT_TIME_STEP_MS,
@@ -21,6 +21,7 @@ import {
   type Welcome,
 } from '../protocol/messages.ts';
 
+/** A chat message, with its author as viewers see them. */
 export interface ChatMessage {
   readonly id: number;
   /** Milliseconds since the Unix epoch on the server's clock. */
@@ -66,7 +67,7 @@ export interface ModelChanges {
   readonly gap: boolean;
 }
 
-const CHAT_KEPT = LIMITS.chatHistoryMessages * 4;
+const CHAT_KEPT = CHAT_HISTORY_MESSAGES * 4;
 const ENDED_RESERVATIONS_KEPT = 20;
 
 export class Model implements ShowModel {

@@ -9,6 +9,7 @@ import { asMessage, type ClientCodec } from './codec.ts';
 const encoder = new Encoder({ ignoreUndefined: true });
 const decoder = new Decoder();
 
+/** MessagePack, for the option `codec`. Plain MessagePack, not compressed. */
 export const msgpack: ClientCodec = {
   variant: 'msgpack',
   encode: (message) => encoder.encode(message),

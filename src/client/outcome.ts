@@ -2,16 +2,18 @@
 import type { ErrorCode, Failure } from '../protocol/codes.ts';
 
 /**
- * `unknown_outcome`: sent, but no reply arrived in time; it may have succeeded, so repeat it with
- * the same key. `disconnected`: not sent. `closed`: this client was closed. `queue_full`: too many
- * requests are pending.
+ * A code of the server, or of the client. `unknown_outcome`: sent, but no reply arrived in time; it
+ * may have succeeded, so repeat it with the same key. `disconnected`: not sent. `closed`: this
+ * client was closed. `queue_full`: too many requests are pending.
  */
 export type ClientErrorCode = ErrorCode | 'unknown_outcome' | 'disconnected' | 'closed' | 'queue_full';
 
+/** Why a request failed. */
 export interface ClientFailure extends Omit<Failure, 'code'> {
   readonly code: ClientErrorCode;
 }
 
+/** The result of a request. A promise of it never rejects. */
 export type Outcome<T> =
   | { readonly ok: true; readonly value: T }
   | { readonly ok: false; readonly error: ClientFailure };

@@ -21,7 +21,7 @@ import { watchCountdown } from './countdown.ts';
 import { connect } from './index.ts';
 import type { ChatMessage } from './model.ts';
 import type { Outcome } from './outcome.ts';
-import type { ClientOptions, CountdownReading, ReserveResult } from './types.ts';
+import type { ClientOptions, CountdownReading, ReserveRequest, ReserveResult } from './types.ts';
 
 /** The show as it is now. Lists keep their identity until the next change. */
 export interface ShowValues {
@@ -137,12 +137,15 @@ export function useCountdown(client: StampedeClient | null, sale: string): Count
   return reading;
 }
 
+/** A function that reserves, and how its last call ended. */
 export interface ReserveValues {
   /** Reserves all items or none. Pressed again before a definite result, it gets the first one. */
-  readonly reserve: (request: Parameters<StampedeClient['reserve']>[0]) => Promise<Outcome<ReserveResult>>;
+  readonly reserve: (request: ReserveRequest) => Promise<Outcome<ReserveResult>>;
+  /** A call has no result yet. */
   readonly isPending: boolean;
   /** Of the last call; null before the first one, and after `reset`. */
   readonly outcome: Outcome<ReserveResult> | null;
+  /** Forgets the outcome. */
   readonly reset: () => void;
 }
 

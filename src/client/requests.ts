@@ -11,6 +11,8 @@ export interface RequestsOptions {
   readonly send: (message: ClientMessage) => boolean;
   /** Wait this long for the reply to one attempt. */
   readonly attemptTimeoutMs: number;
+  /** The first attempt of a keyed request got no reply in time: perhaps the connection is dead. */
+  readonly onSlow: () => void;
   /** Most pending requests. */
   readonly pendingMax: number;
 }
@@ -136,7 +138,11 @@ export class Requests {
     pending.wasSent = true;
     pending.attempts += 1;
     if (pending.isKeyed)
-      pending.attemptTimer = setTimeout(() => this.#attempt(pending), this.#options.attemptTimeoutMs);
+      pending.attemptTimer = setTimeout(() => {
+        // Only then: each probe starts the wait for a sign of life again.
+        if (pending.attempts === 1) this.#options.onSlow();
+        this.#attempt(pending);
+      }, this.#options.attemptTimeoutMs);
     return true;
   }
 

@@ -1,5 +1,6 @@
 /** The token of a viewer: a fixed text, or a function that fetches one when it is needed. */
 
+/** A viewer token, or a function that returns one each time it is called. */
 export type TokenOption = string | (() => string | Promise<string>);
 
 /** A function that takes longer has failed. */

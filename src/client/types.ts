@@ -1,13 +1,15 @@
 /** Options, events and results of the SDK. */
-import type { Bye, ReservationView, ShowEvent, StateView, Welcome } from '../protocol/messages.ts';
+import type { Bye, Item, ReservationView, ShowEvent, StateView, Welcome } from '../protocol/messages.ts';
 import type { ClientCodec } from './codec.ts';
 import type { ConnectionState, SocketClass } from './connection.ts';
 import type { ChatMessage, ShowModel } from './model.ts';
 import type { TokenOption } from './token-source.ts';
 
+/** Where and as whom a client connects. */
 export interface ClientOptions {
   /** URL of the gateway, `ws://host:port` or `wss://...`; http(s) counts as ws(s). */
   readonly url: string;
+  /** The id of the show. */
   readonly show: string;
   /**
    * A viewer token, or a function that fetches one. It is called for the first connection, about a
@@ -20,7 +22,7 @@ export interface ClientOptions {
   readonly codec?: ClientCodec;
   /** The WebSocket class. Default: the one of the platform; Node 20 needs that of `ws`. */
   readonly WebSocket?: SocketClass;
-  /** Wait this long for the reply to a request. */
+  /** Wait this long for the reply to a request, in milliseconds. Default: 6,000. */
   readonly requestTimeoutMs?: number;
   /**
    * Random numbers in [0, 1) for jitter, and for keys on platforms without `crypto`. Simulations
@@ -33,10 +35,23 @@ export interface ClientOptions {
 export interface KeyedOptions {
   /** Default: a random key. */
   readonly key?: string;
-  /** Repeat until then, then return `unknown_outcome`. */
+  /** Repeat for this long, then return `unknown_outcome`. Default: 30,000. */
   readonly deadlineMs?: number;
 }
 
+/** What to hold: all of `lines` or none. */
+export interface ReserveRequest extends KeyedOptions {
+  readonly sale: string;
+  readonly lines: readonly Item[];
+}
+
+/** Which SKU of which sale to wait for. */
+export interface WaitlistRequest extends KeyedOptions {
+  readonly sale: string;
+  readonly sku: string;
+}
+
+/** The events of a client, by name, with what their listeners get. */
 export interface ClientEvents {
   /** Connected, and the server has sent your identity. Emitted after each reconnect too. */
   welcome: Welcome;
@@ -63,33 +78,42 @@ export interface ClientEvents {
   change: number;
   /** More products and sales of a large show arrived. The model is already updated. */
   page: ShowModel;
+  /** The connection changed. */
   status: ConnectionState;
+  /** The server closes the connection now; the client reconnects unless the code forbids it. */
   bye: Bye;
 }
 
+/** Counts of one client, for diagnosis. */
 export interface ClientStats {
+  /** Welcomes, the first one included. */
   readonly connects: number;
   /** Reconnects that continued at the position of the lost connection. */
   readonly resumes: number;
+  /** How often a snapshot replaced the model. */
   readonly snapshots: number;
   /** Gaps in the numbered events of an open connection, each closed by a resume. */
   readonly gaps: number;
+  /** Broadcast messages received. */
   readonly frames: number;
 }
 
 /** How Redis stores the result: with `everysec` a power cut can lose the last second. */
 export type Durability = 'memory' | 'everysec' | 'always' | 'unknown';
 
+/** A reservation as it is now, after `reserve` or `release`. */
 export interface ReserveResult {
   readonly reservation: ReservationView;
   /** The key was used before: this is its recorded result. */
   readonly replayed: boolean;
   readonly durability: Durability;
+  /** The key of the request. */
   readonly key: string;
 }
 
-/** `place` is your position in the waitlist: 1 is next, 0 after leaving. */
+/** Your position after joining or leaving. */
 export interface WaitlistResult {
+  /** 1 is next, 0 after leaving. */
   readonly place: number;
   /** Number of waitlist entries, with yours. */
   readonly waiting: number;
@@ -97,7 +121,9 @@ export interface WaitlistResult {
   readonly key: string;
 }
 
+/** The time until a sale opens or closes. */
 export interface CountdownReading {
+  /** What happens then. */
   readonly to: 'open' | 'close';
   /** Milliseconds since the Unix epoch on the server's clock. */
   readonly at: number;

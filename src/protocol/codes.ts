@@ -77,6 +77,7 @@ export const ERRORS = Object.freeze({
   internal: entry(500, 'retry', 'Something unexpected went wrong; repeat with the same key'),
 } as const);
 
+/** Why a server refused. SPEC.md, section 9, has the meaning of each, and what to do. */
 export type ErrorCode = keyof typeof ERRORS;
 
 /** Returns true for a show that viewers can no longer open. */

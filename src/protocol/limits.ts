@@ -1,17 +1,23 @@
 /** The limits a client must know. A message beyond one of them is refused with a code. */
-export const LIMITS = Object.freeze({
+
+// Those that the SDK uses are constants, because a bundler keeps all of an object.
+/** Requests of one connection that have no reply yet. */
+export const IN_FLIGHT_PER_CONNECTION_MAX = 32;
+/** Recent chat messages in a welcome. */
+export const CHAT_HISTORY_MESSAGES = 50;
+export const HEARTS_PER_MESSAGE_MAX = 50;
+
+export const LIMITS = /* @__PURE__ */ Object.freeze({
   /** Bytes of one WebSocket message from a client. */
   frameInBytesMax: 16 * 1024,
-  /** Requests of one connection that have no reply yet. */
-  inFlightPerConnectionMax: 32,
+  inFlightPerConnectionMax: IN_FLIGHT_PER_CONNECTION_MAX,
   requestIdCharsMax: 64,
   /** Ids of shows, sales, products, SKUs and reservations. */
   idCharsMax: 64,
   keyCharsMax: 128,
   chatTextCharsMax: 280,
-  /** Recent chat messages in a welcome. */
-  chatHistoryMessages: 50,
-  heartsPerMessageMax: 50,
+  chatHistoryMessages: CHAT_HISTORY_MESSAGES,
+  heartsPerMessageMax: HEARTS_PER_MESSAGE_MAX,
   linesPerReservationMax: 20,
   /** Largest per-buyer limit of a sale, and so the largest quantity of one item. */
   perBuyerUnitsMax: 1_000,

@@ -8,6 +8,7 @@ export const PROTOCOL_VERSION = 1;
 
 /** Wire variants: the encodings that a client may offer. */
 export const VARIANTS = ['json', 'msgpack', 'msgpack.deflate'] as const;
+/** How messages are encoded, and whether the server may compress them. */
 export type Variant = (typeof VARIANTS)[number];
 export const subprotocolOf = (variant: Variant): string => `stampede.v${PROTOCOL_VERSION}.${variant}`;
 /** A token is offered as a subprotocol, because browsers cannot set headers on a WebSocket. */
@@ -19,16 +20,19 @@ export type Role = (typeof ROLES)[number];
 
 // Views
 
+/** A seller of products in a show. */
 export interface Brand {
   id: string;
   name: string;
 }
 
+/** A variant of a product, such as a size: what is reserved. */
 export interface Sku {
   sku: string;
   title?: string;
 }
 
+/** What a show presents, with its variants. Its price belongs to a sale. */
 export interface Product {
   id: string;
   brand: string;
@@ -40,8 +44,10 @@ export interface Product {
 /** `public`: anyone may list it. `unlisted`: it is opened by its id only. */
 export type ShowVisibility = 'public' | 'unlisted';
 
+/** A show is planned, then live, then ended. */
 export type ShowState = 'planned' | 'live' | 'ended';
 
+/** A show as viewers get it: its state, its rules for chat, its brands and addresses. */
 export interface ShowView {
   id: string;
   title: string;
@@ -76,8 +82,10 @@ export interface Announcement {
   until?: number;
 }
 
+/** `draft` and `scheduled` have not opened; `paused` refuses reservations until it is resumed. */
 export type SaleState = 'draft' | 'scheduled' | 'open' | 'paused' | 'ended' | 'cancelled';
 
+/** The price and the free units of a SKU in a sale. */
 export interface SaleSku {
   sku: string;
   product: string;
@@ -89,6 +97,7 @@ export interface SaleSku {
   left: number;
 }
 
+/** A sale: SKUs at a price, in a time window. Only the reply to `reserve` decides (S-5.1). */
 export interface SaleView {
   id: string;
   title: string;
@@ -104,13 +113,16 @@ export interface SaleView {
   rev: number;
 }
 
+/** A SKU and how many units of it. */
 export interface Item {
   sku: string;
   qty: number;
 }
 
+/** A hold ends once: with an order (`confirmed`), on request (`released`), or at its deadline. */
 export type ReservationState = 'held' | 'confirmed' | 'released' | 'expired';
 
+/** A timed hold on units, or the order that it became. */
 export interface ReservationView {
   id: string;
   sale: string;
@@ -129,7 +141,7 @@ export interface ReservationView {
   offer?: true;
 }
 
-/** A waitlist entry. */
+/** A waitlist entry of yours: what you wait for, and your position. */
 export interface WaitView {
   sale: string;
   sku: string;
@@ -141,6 +153,7 @@ export interface WaitView {
 
 // Events
 
+/** What may happen in a show. SPEC.md, E-3, lists the data of each. */
 export type EventType =
   | 'show.created'
   | 'show.updated'
@@ -182,6 +195,7 @@ export interface SaleStateView {
   left: Record<string, number>;
 }
 
+/** The time until a sale opens or closes, once per second. */
 export interface Countdown {
   sale: string;
   to: 'open' | 'close';
@@ -231,6 +245,7 @@ export interface Page {
 
 // Client to server
 
+/** What a viewer sends. The methods of the SDK make these. */
 export type ClientMessage =
   | { t: 'chat'; id: string | number; text: string }
   | { t: 'react'; id?: string | number; n?: number }
@@ -245,6 +260,7 @@ export type ClientMessageType = ClientMessage['t'];
 
 // Server to client
 
+/** The first message of a connection: the identity of the viewer, and the show. */
 export interface Welcome {
   t: 'welcome';
   v: typeof PROTOCOL_VERSION;
@@ -323,6 +339,7 @@ export interface Holdings {
   waits: WaitView[];
 }
 
+/** Announces that the server closes the connection. */
 export interface Bye {
   t: 'bye';
   at: number;
@@ -338,4 +355,5 @@ export interface Bye {
   pass?: string;
 }
 
+/** What a server sends. A client ignores types that it does not know. */
 export type ServerMessage = Welcome | Frame | Ok | ErrorMessage | You | Holdings | Bye;

@@ -81,6 +81,7 @@ t.test('each package has a README and a license, no tests and no source maps', a
     const unwanted = files.filter((file) => /\/test\/|\.map$|\.test\.|\/results\/|\.png$/.test(file));
     t.same(unwanted, [], tarball);
   }
+  t.ok((await contents(tarballs.client)).includes('package/API.md'), 'the SDK has its API reference');
   t.same(
     (await contents(tarballs.engine)).filter((file) => file.startsWith('package/dist/bench')),
     [],
