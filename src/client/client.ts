@@ -135,7 +135,7 @@ export class StampedeClient {
     return this.#model;
   }
 
-  /** Your identity as the server sent it; null before the first welcome. */
+  /** Your identity and whether you are muted; null before the first welcome. */
   get you(): Welcome['you'] | null {
     return this.#you;
   }
@@ -347,6 +347,8 @@ export class StampedeClient {
         if (lost.length > 0) this.#emitter.emit('lost', lost);
         break;
       }
+      case 'mute':
+        return this.#updateYou({ mutedUntil: message.until });
       case 'bye':
         this.#movedTo = message.url === undefined ? null : gatewayBaseOrNull(message.url);
         this.#emitter.emit('bye', message);

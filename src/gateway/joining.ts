@@ -121,7 +121,7 @@ export class Joiner {
       node,
       epoch,
       offset,
-      you: { user, name, role, expiresAt, ...room.holdings(member) },
+      you: { user, name, role, expiresAt, ...room.personal(member) },
       limits: {
         ...WIRE_LIMITS,
         chatPerSecond: room.rates.chat.perSecond,

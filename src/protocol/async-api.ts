@@ -50,6 +50,7 @@ const MESSAGES: Readonly<Record<ServerMessage['t'], string>> = {
   error: 'The reply to a request that failed: `code` says why (X-1).',
   you: 'A reservation of yours changed, on any device (W-4).',
   holdings: 'Replaces what you know of your reservations and waitlist entries (W-7).',
+  mute: 'A host has muted you, or lifted the mute (L-4).',
   bye: 'The server closes the connection now, with this close code (W-5).',
 };
 const DESCRIPTION =

@@ -273,6 +273,8 @@ export interface Welcome {
     name: string | null;
     role: Role;
     expiresAt: number | null;
+    /** Your chat is refused until then; absent: you are not muted. */
+    mutedUntil?: number;
     reservations: ReservationView[];
     waits: WaitView[];
   };
@@ -339,6 +341,14 @@ export interface Holdings {
   waits: WaitView[];
 }
 
+/** Personal lane: a host has muted this user, or lifted the mute (L-4). */
+export interface Mute {
+  t: 'mute';
+  at: number;
+  /** Absent: not muted any more. */
+  until?: number;
+}
+
 /** Announces that the server closes the connection. */
 export interface Bye {
   t: 'bye';
@@ -356,4 +366,4 @@ export interface Bye {
 }
 
 /** What a server sends. A client ignores types that it does not know. */
-export type ServerMessage = Welcome | Frame | Ok | ErrorMessage | You | Holdings | Bye;
+export type ServerMessage = Welcome | Frame | Ok | ErrorMessage | You | Holdings | Mute | Bye;

@@ -15,6 +15,7 @@ import {
   type Frame,
   type Holdings,
   type Item,
+  type Mute,
   type Ok,
   type Page,
   PROTOCOL_VERSION,
@@ -174,6 +175,7 @@ const snapshot = object<Snapshot>('Snapshot', {
 const base = <T extends ServerMessage['t']>(t: T) => ({ t: { const: t } as Schema, at: moment });
 const you = object<Welcome['you']>(null, {
   ...{ user: orNull(string), name: orNull(string), role: enumOf(...ROLES), expiresAt: orNull(time) },
+  mutedUntil: optional(time),
   ...{ reservations: listOf(reservation), waits: listOf(wait) },
 });
 const limits = object<Welcome['limits']>(null, {
@@ -198,6 +200,7 @@ export const SERVER_SCHEMAS: Readonly<Record<ServerMessage['t'], Schema>> = {
   }),
   you: object<You>(null, { ...base('you'), reservation }),
   holdings: object<Holdings>(null, { ...base('holdings'), reservations: listOf(reservation), waits: listOf(wait) }),
+  mute: object<Mute>(null, { ...base('mute'), until: optional(time) }),
   bye: object<Bye>(null, {
     ...{ ...base('bye'), code: enumOf(...Object.values(CLOSE)), reason: string, message: optional(string) },
     ...{ reconnectAfterMs: optional(count), url: optional(string), pass: optional(string) },

@@ -9,7 +9,7 @@ import type { ReservationChange } from '../domain/show-log.ts';
 import { type EncodeCounts, messageFrame } from '../fanout/frames.ts';
 import { LIMITS } from '../limits.ts';
 import type { Result } from '../protocol/codes.ts';
-import type { Holdings, ReservationView, You } from '../protocol/messages.ts';
+import type { Holdings, Mute, ReservationView, You } from '../protocol/messages.ts';
 import { HoldingsLookup } from './holdings-lookup.ts';
 import { Member, type MemberConnection } from './member.ts';
 
@@ -96,6 +96,14 @@ export class Members {
       if (isReleased) member.pendingReleases = without(member.pendingReleases, change.id);
       this.update(member, change.view());
     }
+  }
+
+  /** Notifies a user of the end of their mute on the Redis clock; 0 = it was lifted. */
+  sendMute(user: string, until: number): void {
+    const connections = this.members.get(user)?.connections ?? [];
+    if (connections.length === 0) return;
+    const message: Mute = { t: 'mute', at: this.options.now(), ...(until > 0 && { until: Math.ceil(until) }) };
+    this.sendTo(connections, message);
   }
 
   beginReserve(member: Member): void {
@@ -206,16 +214,21 @@ export class Members {
 
   private send({ connections }: Member, reservation: ReservationView, except?: MemberConnection): void {
     if (connections.length === 0 || (connections.length === 1 && connections[0] === except)) return;
-    const message: You = { t: 'you', at: this.options.now(), reservation };
-    const frame = messageFrame(message, this.options.encodes);
-    for (const connection of connections) if (connection !== except) connection.send(frame.in(connection.variant));
+    this.sendTo(connections, { t: 'you', at: this.options.now(), reservation }, except);
   }
 
   private sendHoldings(member: Member): void {
     const [reservations, waits] = [member.liveReservations(), member.waits ?? []];
-    const message: Holdings = { t: 'holdings', at: this.options.now(), reservations, waits };
+    this.sendTo(member.connections, { t: 'holdings', at: this.options.now(), reservations, waits });
+  }
+
+  private sendTo(
+    connections: readonly MemberConnection[],
+    message: You | Holdings | Mute,
+    except?: MemberConnection,
+  ): void {
     const frame = messageFrame(message, this.options.encodes);
-    for (const connection of member.connections) connection.send(frame.in(connection.variant));
+    for (const connection of connections) if (connection !== except) connection.send(frame.in(connection.variant));
   }
 }
 

@@ -30,6 +30,8 @@ export class ShowReplica {
   counts: Counts = { viewers: 0, peak: 0, hearts: 0, unique: 0 };
   /** User and the Redis time until which they may not chat; some have ended. */
   readonly mutes = new Map<string, number>();
+  /** What `adopt` has changed in `mutes`; 0 = unmuted. */
+  changedMutes: readonly MuteEntry[] = [];
   /** A mute may have a hash in place of the user. */
   hasMuteHashes = false;
   readonly products = new Map<string, Product>();
@@ -57,9 +59,15 @@ export class ShowReplica {
     for (const sale of snapshot.sales) this.sales.set(sale.id, structuredClone(sale));
     const { viewers, peak, hearts, unique } = { ...this.counts, ...snapshot.state };
     this.counts = { viewers, peak, hearts, unique };
+    const muted = new Map(this.mutes);
     this.mutes.clear();
     this.hasMuteHashes = false;
     for (const mute of loaded.mutes) this.applyMute(mute, 0);
+    const users = new Set([...muted.keys(), ...this.mutes.keys()]);
+    this.changedMutes = [...users].flatMap((user) => {
+      const until = this.mutes.get(user);
+      return until === muted.get(user) ? [] : [[user, until ?? 0] as const];
+    });
     this.structureVersion += 1;
     this.stateVersion += 1;
   }

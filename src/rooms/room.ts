@@ -11,7 +11,7 @@ import { RequestPace } from '../fanout/request-pace.ts';
 import { UserPace } from '../fanout/user-pace.ts';
 import { LIMITS } from '../limits.ts';
 import type { Failure, Result } from '../protocol/codes.ts';
-import type { ReservationView, SaleView, ShowEvent, WaitView } from '../protocol/messages.ts';
+import type { SaleView, ShowEvent, Welcome } from '../protocol/messages.ts';
 import { CountsReporter } from './counts.ts';
 import { type ChatHistory, type FollowerHandlers, ShowFollower } from './follower.ts';
 import { Lanes } from './lanes.ts';
@@ -154,7 +154,7 @@ export class Room implements FollowerHandlers {
   mutedUntil(user: string): number | null {
     const { mutes, hasMuteHashes } = this.replica;
     const until = mutes.get(user) ?? (hasMuteHashes ? mutes.get(muteHash(this.showId, user)) : 0) ?? 0;
-    return until > this.deps.store.now() ? until : null;
+    return until > this.deps.store.now() ? Math.ceil(until) : null;
   }
 
   addHearts(count: number): void {
@@ -162,9 +162,13 @@ export class Room implements FollowerHandlers {
     this.deps.onHearts?.(count);
   }
 
-  /** Returns live holds, orders and waitlist entries of a member, for the welcome. */
-  holdings(member: Member | null): { reservations: ReservationView[]; waits: WaitView[] } {
-    return { reservations: member?.liveReservations() ?? [], waits: member?.waits ?? [] };
+  /** Returns what the welcome of a member has: live holds, orders, waitlist entries, and a mute. */
+  personal(member: Member | null): Pick<Welcome['you'], 'reservations' | 'waits' | 'mutedUntil'> {
+    const mutedUntil = member === null ? null : this.mutedUntil(member.user);
+    return {
+      ...(mutedUntil === null ? {} : { mutedUntil }),
+      ...{ reservations: member?.liveReservations() ?? [], waits: member?.waits ?? [] },
+    };
   }
 
   /** Waits for the requests in flight, then sends the queued chat; for a drain. */
@@ -193,7 +197,10 @@ export class Room implements FollowerHandlers {
     if (holds !== null && holds.origin !== this.sales.origin) this.members.applyChanges(holds.changes());
     this.sales.scheduleDue();
     if (events.length > 0) this.sales.startCountdown();
-    for (const [user, until] of mutes ?? []) if (until < 0) this.deps.onErased?.(this, user);
+    for (const [user, until] of mutes ?? []) {
+      if (until < 0) this.deps.onErased?.(this, user);
+      else this.members.sendMute(user, until);
+    }
   }
 
   onChat(batch: ChatBatch): void {
@@ -227,6 +234,7 @@ export class Room implements FollowerHandlers {
     this.sales.scheduleDue();
     this.sales.startCountdown();
     this.members.refetchAll(isNewEpoch);
+    for (const [user, until] of this.replica.changedMutes) this.members.sendMute(user, until);
   }
 
   onGone(error: Failure): void {

@@ -19,6 +19,7 @@ export interface Message extends Pick<Welcome, 'v' | 'at' | 'node' | 'epoch' | '
   code: string | number;
   message: string;
   retryAfterMs: number;
+  until?: number;
   details: { opensAt: number; field: string };
   data: { chat: number; reservation: ReservationView; replayed: boolean; resumed: boolean };
   reservation: ReservationView;

@@ -6,16 +6,19 @@ import type { Client } from './client.ts';
 import { startWorld, test, until } from './harness.ts';
 import { SdkViewer } from './sdk-viewer.ts';
 
-test('a muted user is refused on every node until the mute ends (L-4)', async (t, world) => {
+test('a muted user is notified, and refused on every node until the mute ends (L-4.1, L-4.2, L-4.3)', async (t, world) => {
   const first = await world.join({ user: 'troll' });
   const other = await world.join({ user: 'troll', node: await world.addNode() });
   t.equal((await first.say('boo')).t, 'ok');
   t.ok((await world.store.mute(world.show, 'troll', 60_000)).ok);
-  await until(async () => (await other.say('boo')).code === 'muted', 'the other node applies the mute');
+  const { until: endsAt } = await other.type('mute');
+  t.equal((await first.type('mute')).until, endsAt, 'all connections get when it ends');
+  t.equal((await other.say('boo')).code, 'muted', 'the other node applies the mute');
   const refused = await first.say('boo');
   t.match(refused, { t: 'error', code: 'muted' });
   t.ok(refused.retryAfterMs > 50_000 && refused.retryAfterMs <= 60_000, String(refused.retryAfterMs));
   const later = await world.connect({ user: 'troll', node: await world.addNode() });
+  t.equal((await later.type('welcome')).you.mutedUntil, endsAt);
   t.equal((await later.say('boo')).code, 'muted', 'on a node that starts later');
   t.equal((await later.request({ t: 'react', n: 1 })).t, 'ok', 'only chat is refused');
   const events = first.events().length;
@@ -23,7 +26,8 @@ test('a muted user is refused on every node until the mute ends (L-4)', async (t
   await until(async () => (await first.say('sorry')).t === 'ok', 'the mute expires');
   await world.store.mute(world.show, 'troll', 60_000);
   await world.store.unmute(world.show, 'troll');
-  await until(async () => (await other.say('sorry')).code !== 'muted', 'or is lifted');
+  await other.find((m) => m.t === 'mute' && m.until === undefined);
+  t.not((await other.say('sorry')).code, 'muted', 'or is lifted');
   t.equal(first.events().length, events, 'viewers get no event');
 });
 

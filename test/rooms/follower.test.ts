@@ -95,7 +95,7 @@ t.test('messages that arrive during the load are applied on top of it, once', as
   t.same([replica.offset, replica.rev, follower.isSynced], [4, 12, true]);
 });
 
-t.test('L-4: mutes of a commit are known and removed; ended ones do not accumulate', async (t) => {
+t.test('L-4.1: mutes of a commit are known and removed; ended ones do not accumulate', async (t) => {
   const replica = new ShowReplica();
   const mute = (rev: number, at: number, ...mutes: Array<[string, number]>): void =>
     void t.equal(replica.apply(commit(rev, [], { at, mutes })), 'applied');
@@ -104,6 +104,15 @@ t.test('L-4: mutes of a commit are known and removed; ended ones do not accumula
   t.same(Object.fromEntries(replica.mutes), { old: 500, ann: 2_000 });
   mute(3, 600, ['ann', 0]);
   t.same([...replica.mutes.keys()], ['old']);
+  replica.adopt({ ...loaded(3, 1), mutes: [['bob', 900]] });
+  t.same(
+    replica.changedMutes,
+    [
+      ['old', 0],
+      ['bob', 900],
+    ],
+    'what commits that were lost had changed (L-4.3)',
+  );
   mute(4, 600, ...Array.from({ length: 3 * LIMITS.mutesPerShowMax }, (_, i): [string, number] => [`u${i}`, 1]));
   t.ok(replica.mutes.size <= LIMITS.mutesPerShowMax, String(replica.mutes.size));
 });

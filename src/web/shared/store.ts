@@ -14,6 +14,8 @@ export interface Viewer {
   readonly user: string | null;
   readonly name: string | null;
   readonly role: Role;
+  /** A host has muted the viewer until then, on the server's clock. */
+  readonly mutedUntil?: number;
 }
 
 export interface ShowStore {
@@ -58,12 +60,13 @@ export function createShowStore(client: StampedeClient): ShowStore {
   const read = (): void =>
     batch(() => {
       status.value = client.status;
-      viewer.value = client.you;
       show.value = model.show;
       replace(products, model.products.values());
       replace(sales, model.sales.values());
-      // A countdown begins with the time of its hold, not with that of the last tick.
-      if (replace(reservations, model.reservations.values())) now.value = client.serverNow();
+      // Countdowns of a hold or a mute begin with its time, not with that of the last tick.
+      const isNew = viewer.value !== client.you;
+      viewer.value = client.you;
+      if (replace(reservations, model.reservations.values()) || isNew) now.value = client.serverNow();
       replace(waits, model.waits.values());
       announcement.value = model.announcement;
       viewers.value = model.viewers;

@@ -1,4 +1,4 @@
-import { signal, useComputed, useSignal } from '@preact/signals';
+import { signal, useComputed, useSignal, useSignalEffect } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
 import { LIMITS } from '../../protocol/limits.ts';
 import { tabStorage } from '../shared/api.ts';
@@ -13,6 +13,12 @@ import { refusalText, useViewer } from './viewer-model.ts';
 const OWN_KEPT = 200;
 const OWN = 'own-messages';
 const MISSED_COLLECTED_MS = 2_000;
+
+/** Why the viewer may not write until then. */
+interface Pause {
+  readonly text: 'chat.slow' | 'chat.muted';
+  readonly until: number;
+}
 
 /** Ids of messages that this tab has sent. */
 export const ownMessages = signal<ReadonlySet<number>>(new Set((tabStorage.get(OWN) ?? '').split(',').map(Number)));
@@ -69,14 +75,16 @@ function GuestField() {
 function MessageField() {
   const { store } = useViewer();
   const input = useRef<HTMLInputElement>(null);
-  const pause = useSignal<{ readonly text: 'chat.slow' | 'chat.muted'; readonly until: number } | null>(null);
+  const pause = useSignal<Pause | null>(null);
   const note = useComputed(() => {
-    const { value } = pause;
-    const leftMs = value === null ? 0 : value.until - store.now.value;
-    return value === null || leftMs <= 0 ? null : t(value.text, { time: waitText(leftMs) });
+    const { mutedUntil } = store.viewer.value ?? {};
+    const pauses = [mutedUntil === undefined ? null : { text: 'chat.muted' as const, until: mutedUntil }, pause.value];
+    const current = pauses.find((each) => each !== null && each.until > store.now.value);
+    return current ? t(current.text, { time: waitText(current.until - store.now.value) }) : null;
   });
+  useMuteNote();
   useMissedNote();
-  const waitFor = (text: 'chat.slow' | 'chat.muted', ms: number): void => {
+  const waitFor = (text: Pause['text'], ms: number): void => {
     const until = store.client.serverNow() + ms;
     store.tickUntil(until);
     pause.value = { text, until };
@@ -132,6 +140,21 @@ function MessageField() {
       {note.value !== null && <span class='bar-pause figures'>{note.value}</span>}
     </form>
   );
+}
+
+/** Shows that a host has muted the viewer, or lifted the mute, while they watch. */
+function useMuteNote(): void {
+  const { store } = useViewer();
+  const known = useRef<number | null>(null);
+  useSignalEffect(() => {
+    const { value } = store.viewer;
+    if (value === null) return;
+    const { mutedUntil = 0 } = value;
+    const isMuted = mutedUntil > store.client.serverNow();
+    if (known.current !== null && isMuted && mutedUntil !== known.current) notify(t('error.muted'));
+    if (mutedUntil === 0 && (known.current ?? 0) > store.client.serverNow()) notify(t('chat.unmuted'));
+    known.current = mutedUntil;
+  });
 }
 
 /** Collects counts, because a busy chat leaves out messages in every frame. */
