@@ -4,15 +4,15 @@
  */
 import { mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import type { Browser } from 'playwright-core';
+import type { Browser, Page } from 'playwright-core';
 import type { Test } from 'tap';
 import { startShopSite } from '../../bench/demo/shop-site.ts';
 import { startLiveEngine } from '../support/live-engine.ts';
 import { launchChromium, pageScripts } from './chromium.ts';
-import { STATES, type State } from './shows.ts';
+import { STATES, type State, shopPage } from './shows.ts';
 import type { Engine } from './visitors.ts';
 
-const SIZES = { phone: [390, 844], tablet: [820, 1180], desktop: [1440, 900] } as const;
+const SIZES = { phone: [390, 844], tablet: [768, 1024], 'tablet-wide': [1024, 768], desktop: [1440, 900] } as const;
 type Size = keyof typeof SIZES;
 const THEMES = {
   light: { colorScheme: 'light' },
@@ -30,6 +30,15 @@ const teardowns: Array<() => unknown> = [];
 /** All that the helpers of tests need here. */
 const run = { teardown: (work: () => unknown) => teardowns.unshift(work) } as unknown as Test;
 
+/** Opens the page, or a page of a shop that has it in a frame. */
+async function open(page: Page, url: string, shop: string | undefined): Promise<void> {
+  if (shop === undefined) return void (await page.goto(url));
+  await page.goto(shop);
+  await page.evaluate((html) => {
+    document.documentElement.innerHTML = html;
+  }, shopPage(url));
+}
+
 async function take(engine: Engine, browser: Browser, state: State, file: string, size: Size, theme: Theme) {
   const [width, height] = SIZES[size];
   const show = await state.make(engine);
@@ -40,7 +49,7 @@ async function take(engine: Engine, browser: Browser, state: State, file: string
   const isReal = show !== 'nowhere' && state.asGuest !== true;
   const token = isReal ? `token=${await engine.office.mintToken(show, user, 'Ana', 'buyer')}` : '';
   const path = state.path ?? `watch/${show}?${token}${state.query ?? ''}`;
-  await page.goto(`${engine.controlUrl}/${path}`);
+  await open(page, `${engine.controlUrl}/${path}`, state.framedBy?.(engine));
   await page.waitForTimeout(SETTLE_MS);
   for (const name of state.press ?? []) {
     const control = page
@@ -60,7 +69,8 @@ mkdirSync(target, { recursive: true });
 try {
   const site = await startShopSite();
   teardowns.push(() => site.close());
-  const engine = { ...(await startLiveEngine(run, { scripts: pageScripts() })), siteUrl: site.url };
+  const options = { scripts: pageScripts(), frameAncestors: [site.url] };
+  const engine = { ...(await startLiveEngine(run, options)), siteUrl: site.url };
   const browser = await launchChromium(run);
   const made = new Map<string, Promise<string>>();
   const sizes = names.filter((name): name is Size => Object.hasOwn(SIZES, name));
@@ -68,11 +78,12 @@ try {
   const wanted = names.filter((name) => !Object.hasOwn(SIZES, name) && !Object.hasOwn(THEMES, name));
   for (const state of STATES) {
     if (wanted.length > 0 && !wanted.includes(state.name)) continue;
-    // Some states are of the show that another one made.
-    const owner = state.make.length === 0 ? STATES[0]! : state;
-    if (!made.has(owner.name)) made.set(owner.name, owner.make(engine));
-    await made.get(owner.name);
-    const show = state.make.length === 0 ? state.make(engine) : made.get(owner.name)!;
+    // Some states are of the show that another one makes.
+    const isOwner = state.make.length > 0;
+    const id = isOwner ? state.name : await state.make(engine);
+    const owner = isOwner ? state : STATES.find(({ name }) => name === id);
+    if (owner !== undefined && !made.has(id)) made.set(id, owner.make(engine));
+    const show = made.get(id) ?? Promise.resolve(id);
     for (const size of sizes.length > 0 ? sizes : (Object.keys(SIZES) as Size[]))
       for (const theme of themes.length > 0 ? themes : USUAL_THEMES) {
         const file = join(target, `${state.name}-${size}-${theme}.png`);

@@ -16,7 +16,21 @@ export interface State {
   /** Makes the show and returns its id. */
   readonly make: (engine: Engine) => Promise<string>;
   readonly asGuest?: boolean;
+  /** The address of a page of a shop that has ours in a frame. */
+  readonly framedBy?: (engine: Engine) => string;
 }
+
+/** A page of a shop: the stream of another provider, and ours beside or below it. */
+export const shopPage = (url: string): string => `<!doctype html><meta name="viewport" content="width=device-width">
+<style>body { margin: 0; font: 16px/1.5 Georgia, serif; color: #222; background: #fff } header { padding: 16px 24px }
+main { display: grid; grid-template-columns: minmax(0, 1fr) 400px; gap: 24px }
+main { padding: 0 24px; align-items: start }
+iframe { width: 100%; height: 620px; border: 1px solid #ccc; border-radius: 8px }
+.stream { aspect-ratio: 16 / 9; background: #333 }
+@media (max-width: 900px) { main { grid-template-columns: minmax(0, 1fr) } }
+</style>
+<header>A shop of somewhere else</header>
+<main><div class="stream"></div><iframe src="${url}" title="Live show"></iframe></main>`;
 
 const LONG = 'Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbeamtengesellschaft';
 const BRANDS = ['Nordlys', 'Ateliê Sol', 'Kumo 雲'].map((name, index) => ({ id: `b${index}`, name }));
@@ -178,12 +192,19 @@ export const STATES: readonly State[] = [
     name: 'yen',
     make: (engine) =>
       make(engine, {
-        ...{ id: 'yen', products: 3, skus: ['One size'], productTitle: (index) => `雲のスニーカー ${index}` },
+        ...{ id: 'yen', products: 4, skus: ['One size'], productTitle: (index) => `雲のスニーカー ${index}` },
         sales: [
           { ...OPEN, of: [0, 1], price: 4_900, currency: 'JPY', quantity: 9 },
           { title: 'Gifts', of: [2], price: -200 },
+          { title: 'Rare finds', of: [3], price: 1_234_567, currency: 'JPY', quantity: 3 },
         ],
       }),
+  },
+  {
+    name: 'framed',
+    make: async () => 'sale',
+    query: '&embed=1',
+    framedBy: ({ siteUrl }) => `${siteUrl}/media/poster.jpg`,
   },
   { name: 'guest', asGuest: true, make: async () => 'sale' },
   { name: 'ended', make: (engine) => ended(engine) },

@@ -6,7 +6,7 @@ import type { Client } from './client.ts';
 import { startWorld, test, until } from './harness.ts';
 import { SdkViewer } from './sdk-viewer.ts';
 
-test('a muted user is notified, and refused on every node until the mute ends (L-4.1, L-4.2, L-4.3)', async (t, world) => {
+test('a muted user is notified, and refused on every node until the end (L-4.1, L-4.2, L-4.3)', async (t, world) => {
   const first = await world.join({ user: 'troll' });
   const other = await world.join({ user: 'troll', node: await world.addNode() });
   t.equal((await first.say('boo')).t, 'ok');

@@ -40,7 +40,8 @@ export function TopBar() {
 function Viewers() {
   const { store } = useViewer();
   const n = store.viewers.value;
-  if (store.show.value === null) return null;
+  // The first count arrives within a second; until then it is unknown.
+  if (store.show.value === null || n === 0) return null;
   return (
     <span class='viewers figures'>
       <Icon name='users' />
