@@ -23,6 +23,8 @@ const PRODUCTS = 60;
 const IMAGE_URL = `https://images.example/${'x'.repeat(600)}.jpg`;
 const LATE_MS = 2_000;
 const SLOW_BYTES_PER_SECOND = 40_000;
+/** Then the first exchanges of clocks are over, and only a press soon finds a dead connection. */
+const EXCHANGES_MS = 1_000;
 const CUTS = 4;
 const BETWEEN_CUTS_MS = 600;
 /** The chat rate of a user is three messages per second. */
@@ -85,7 +87,10 @@ export async function runFaults(t: Test, open: (options: ViewerOptions) => Promi
     viewers.set(fault, viewer);
     const first = await viewer.press('first');
     const cutting = fault === 'cut' ? cutAgainAndAgain(of(fault)) : null;
-    if (fault === 'lost') of(fault).loseAll();
+    if (fault === 'lost') {
+      await sleep(EXCHANGES_MS);
+      of(fault).loseAll();
+    }
     const [second, twice] = await Promise.all([viewer.press('second'), viewer.press('second')]);
     t.equal(twice, second, `${fault}: one key is one hold`);
     await cutting;
