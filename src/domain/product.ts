@@ -8,7 +8,8 @@ import { Mistakes } from './mistakes.ts';
 export interface ProductStore {
   putProduct(showId: string, product: Product, actor: Actor): Promise<Result<Product>>;
   removeProduct(showId: string, productId: string, actor: Actor): Promise<Result<null>>;
-  listProducts(showId: string): Promise<Result<Product[]>>;
+  /** Leaves out products that cannot be read, and names them. */
+  listProducts(showId: string, onUnreadable?: (id: string) => void): Promise<Result<Product[]>>;
   /** `productId` null removes the pin. */
   pinProduct(showId: string, productId: string | null, actor: Actor): Promise<Result<ShowView>>;
 }

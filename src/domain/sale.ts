@@ -70,7 +70,8 @@ export type SaleMove =
 export interface SaleStore {
   createSale(showId: string, spec: SaleSpec, command: CommandMeta): Promise<Result<SaleBooks>>;
   getSale(showId: string, saleId: string): Promise<Result<SaleBooks>>;
-  listSales(showId: string): Promise<Result<SaleBooks[]>>;
+  /** Leaves out sales that cannot be read, or a SKU of which cannot, and names them. */
+  listSales(showId: string, onUnreadable?: (id: string) => void): Promise<Result<SaleBooks[]>>;
   moveSale(showId: string, saleId: string, move: SaleMove, command: CommandMeta): Promise<Result<SaleBooks>>;
 }
 

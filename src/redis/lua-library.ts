@@ -127,8 +127,8 @@ export function commandsOf(texts: readonly string[]): string[] {
   return [...new Set(found)].filter((name) => !ALWAYS_FIRST.includes(name)).sort();
 }
 
-/** The part that adds to the reply what happened to holds. */
-const HOLDS_PART = 'holds';
+/** The parts that add to the reply what happened to holds, and events that the log did not take. */
+const REPORTING_PARTS = ['holds', 'commit'];
 
 /** Returns the lines that start a call and then run it. */
 function runLines({ text, needed }: Plan, { parts }: LuaFiles): string[] {
@@ -143,9 +143,10 @@ function runLines({ text, needed }: Plan, { parts }: LuaFiles): string[] {
     ...(isOpened
       ? [`local error_reply = Show.open(${onlyReads(text)})`, 'if error_reply then return error_reply end']
       : []),
-    needed.includes(HOLDS_PART)
-      ? 'return Holds.reported(run(cmsgpack.unpack(argv[2]), argv))'
-      : 'return run(cmsgpack.unpack(argv[2]), argv)',
+    `return ${REPORTING_PARTS.filter((part) => needed.includes(part)).reduce(
+      (reply, part) => `${tableOf(part)}.reported(${reply})`,
+      'run(cmsgpack.unpack(argv[2]), argv)',
+    )}`,
   ];
 }
 

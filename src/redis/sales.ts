@@ -4,10 +4,10 @@ import { LIMITS } from '../limits.ts';
 import { fail, ok, type Result } from '../protocol/codes.ts';
 import { bodyHash } from './body-hash.ts';
 import { commandReply } from './command-reply.ts';
-import { booksOf, readSale, type SaleRecord, type StockRecord, saleBooks } from './records.ts';
+import { booksOf, type OnUnreadable, readSale, type SaleRecord, type StockRecord, saleBooks } from './records.ts';
 import { mapped, numberOf, type ScriptRunner } from './script-runner.ts';
-import type { ScriptName } from './scripts.ts';
-import { otherType } from './unreadable.ts';
+import type { ScriptName, ScriptReply } from './scripts.ts';
+import { nameLeftOut, otherType } from './unreadable.ts';
 
 const RELEASE_SLICE = LIMITS.sweepSliceMax;
 const SCAN_COUNT = 500;
@@ -50,12 +50,8 @@ export function createSales(runner: ScriptRunner): Sales {
     return runner.decoded(idem, done, ({ value }) => saleBooks(...value));
   }
 
-  async function read(showId: string, sale: [] | [id: string]): Promise<Result<SaleBooks[]>> {
-    const read = await runner.run('audit', showId, sale);
-    return runner.decoded(runner.keysOf(showId).sales, read, ([, stock, records, rev]) =>
-      booksOf(stock as Buffer[], records as Buffer[], numberOf(rev)),
-    );
-  }
+  const booksIn = ([, stock, records, rev]: ScriptReply, ...rest: [OnUnreadable] | []): SaleBooks[] =>
+    booksOf(stock as Buffer[], records as Buffer[], numberOf(rev), ...rest);
 
   /**
    * Releases the holds of a cancelled sale, which accepts no confirm any more. In slices, so that
@@ -97,10 +93,19 @@ export function createSales(runner: ScriptRunner): Sales {
       return runCommand('sale_create', showId, args, onReplayed);
     },
 
-    listSales: (showId) => read(showId, []),
+    async listSales(showId, onUnreadable) {
+      const read = await runner.run('audit', showId, []);
+      if (!read.ok) return read;
+      let isComplete = true;
+      const books = booksIn(read.value, () => {
+        isComplete = false;
+      });
+      return isComplete ? ok(books) : nameLeftOut(runner, runner.keysOf(showId).sales, books, onUnreadable);
+    },
 
     async getSale(showId, saleId) {
-      const found = await read(showId, [saleId]);
+      const read = await runner.run('audit', showId, [saleId]);
+      const found = runner.decoded(runner.keysOf(showId).sales, read, (reply) => booksIn(reply));
       if (!found.ok) return found;
       const [sale] = found.value;
       return sale ? ok(sale) : fail('sale_not_found');

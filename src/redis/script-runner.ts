@@ -9,7 +9,8 @@ import type { RedisConnection } from './connection.ts';
 import { redisFailure } from './errors.ts';
 import { isNewer, keepOlderFormat } from './formats.ts';
 import { isFreeing, isFull, writeIfFull } from './full.ts';
-import type { Keys, ShowKeys } from './keys.ts';
+import type { Keys, ShowKey, ShowKeys } from './keys.ts';
+import { type KeyType, MOVED_KEYS } from './moved-keys.ts';
 import { pack } from './records.ts';
 import { registerScripts, type ScriptName, type ScriptReply, type Scripts } from './scripts.ts';
 import { LOST, wordsOf } from './states.ts';
@@ -37,6 +38,8 @@ const LOGGED_MAX = 1_000;
 const UNREADABLE = 'A record of this show in Redis cannot be read. The log of the engine names its key.';
 /** What scripts (lua/lib/show.lua) report before they wrote anything. */
 const UNREADABLE_RECORD = /^(.*) cannot be read\b/s;
+
+const REDIS_TYPES: Readonly<Record<KeyType, string>> = { hash: 'hash', set: 'zset', stream: 'stream', text: 'string' };
 
 export const isErrorCode = (text: string): text is ErrorCode => Object.hasOwn(ERRORS, text);
 
@@ -88,7 +91,7 @@ export class ScriptRunner {
         const server = this.connection.keepsFormat ? `~${runId}` : runId;
         const [status, ...rest] = await this.#call(name, keys, server, args, ...more);
         this.#options.onScript?.(name, performance.now() - sentAt);
-        const word = textOf(status);
+        const word = this.#withoutLost(textOf(status), rest);
         if (word === 'ok+') this.#countHolds(rest.pop());
         if (word === 'ok' || word === 'ok+') return ok(rest);
         if (word === 'frozen')
@@ -112,8 +115,30 @@ export class ScriptRunner {
         retryAfterMs: RETRY_MS,
       });
     } catch (error) {
+      if (wordsOf(error).includes('WRONGTYPE')) await this.#logOtherTypes(showId);
       return this.#coded(error, name, showId);
     }
+  }
+
+  /** Logs the keys of a show that have another type than they should: Redis names none. */
+  async #logOtherTypes(showId: string): Promise<void> {
+    const keys = this.keysOf(showId);
+    await Promise.all(
+      Object.entries(MOVED_KEYS).map(async ([name, type]) => {
+        const key = keys[name as ShowKey];
+        const found = await this.client.type(key).catch(() => 'none');
+        if (found !== 'none' && found !== REDIS_TYPES[type])
+          this.unreadable(key, new Error(`it has another type (${found})`), { once: true });
+      }),
+    );
+  }
+
+  /** Returns the first word of a reply. Logs what a '!' behind it means (lua/lib/commit.lua). */
+  #withoutLost(word: string, rest: ScriptReply): string {
+    if (!word.endsWith('!')) return word;
+    const reason = 'it has another type: the events of this show are published, and not kept';
+    this.unreadable(textOf(rest.pop()), new Error(reason), { once: true });
+    return word.slice(0, -1);
   }
 
   async #call(name: ScriptName, keys: readonly string[], server: string, args: unknown, ...more: Buffer[]) {

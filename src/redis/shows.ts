@@ -21,6 +21,7 @@ import { isErrorCode, mapped, newEpoch, numberOf, type ScriptRunner, textOf } fr
 import { listShows } from './show-list.ts';
 import { sizeOfShow } from './show-size.ts';
 import { importing } from './show-transfer.ts';
+import { nameLeftOut, readable } from './unreadable.ts';
 
 const TRIES_MAX = 8;
 const NOTHING = Buffer.alloc(0);
@@ -198,11 +199,13 @@ export function createShows(runner: ScriptRunner): ShowStore & ProductStore {
       return mapped(changed, () => null);
     },
 
-    async listProducts(showId) {
+    async listProducts(showId, onUnreadable) {
       const loaded = await runner.run('load', showId, [0]);
-      return runner.decoded(runner.keysOf(showId).products, loaded, ([, , , , , , , , , , , products]) =>
-        (products as Buffer[]).map((bytes) => readProduct(bytes)),
-      );
+      if (!loaded.ok) return loaded;
+      const [, , , , , , , , , , , packed] = loaded.value;
+      const products = (packed as Buffer[]).flatMap((bytes) => readable(() => readProduct(bytes)));
+      if (products.length === (packed as Buffer[]).length) return ok(products);
+      return nameLeftOut(runner, runner.keysOf(showId).products, products, onUnreadable);
     },
 
     pinProduct: (showId, product) =>

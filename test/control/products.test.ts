@@ -2,7 +2,7 @@ import t from 'tap';
 import { type Json, startControl } from './harness.ts';
 
 t.test('products are saved, listed, pinned and removed', async (t) => {
-  const { request, post } = await startControl(t);
+  const { request, post, redis, keyPrefix } = await startControl(t);
   await post('/v1/shows', { id: 'gala', title: 'Gala', brands: [{ id: 'acme', name: 'Acme' }] });
   const put = (id: string, body: Json) => request(`/v1/shows/gala/products/${id}`, { method: 'PUT', body });
   const remove = () => request('/v1/shows/gala/products/tee', { method: 'DELETE' });
@@ -18,6 +18,9 @@ t.test('products are saved, listed, pinned and removed', async (t) => {
     const refused = await put('hat', { ...tee, [field]: value });
     t.match(refused, { status: 400, body: { code: 'invalid_request', errors: [{ path: `/${field}` }] } });
   }
+  await redis.client().hset(`${keyPrefix}{gala}:products`, 'cap', 'junk');
+  const listed = (await request('/v1/shows/gala/products')).body;
+  t.strictSame(listed, { products: [{ ...tee, id: 'tee' }], unreadable: ['cap'] }, 'one that cannot be read is named');
   t.match(await remove(), { status: 204, text: '' });
   t.equal((await remove()).body.code, 'product_not_found');
 });

@@ -3,6 +3,7 @@ import { connectStore } from '../../src/redis/index.ts';
 import { createLogger } from '../../src/telemetry/logger.ts';
 import { archivesOf, temporaryFolder } from '../support/archives.ts';
 import { HOST, MODES, outcome, pluck, StoreFixture, unwrap } from '../support/store-fixture.ts';
+import { until } from '../support/until.ts';
 
 const fixture = await StoreFixture.open('edm:');
 const { test, client, time } = fixture;
@@ -49,6 +50,7 @@ const DAMAGES: Array<[name: string, damage: (show: string) => Promise<unknown>, 
   ['stock of another type', ofAnotherType('stock'), ':sales other'],
   ['recorded commands of another type', ofAnotherType('idem'), ''],
   ['the ledger of another type', ofAnotherType('ledger'), ':sales other'],
+  ['the event log of another type', ofAnotherType('log'), ':log'],
 ];
 
 for (const [name, damage, key] of DAMAGES)
@@ -89,11 +91,55 @@ test('an unreadable product is replaced, removed, and stops neither the show nor
   t.equal(outcome(await store.pinProduct(show, 'p', HOST)), 'ok');
   t.equal(outcome(await store.pinProduct(show, 'none', HOST)), 'product_not_found');
   t.equal(outcome(await store.pinProduct(show, null, HOST)), 'ok');
+  const unreadable: string[] = [];
+  const listed = await store.listProducts(show, (id) => unreadable.push(id));
+  t.same([pluck(unwrap(listed), 'id'), unreadable], [['p'], ['cap']], 'the list names it, and has the others');
+  t.match(logged, `{${show}}:products cap`);
   unwrap(await store.putProduct(show, product, HOST));
   t.same(pluck(unwrap(await store.listProducts(show)), 'id').sort(), ['cap', 'p']);
   await breakIt();
   unwrap(await store.removeProduct(show, 'cap', HOST));
   t.same(pluck(unwrap(await store.listProducts(show)), 'id'), ['p']);
+});
+
+test('the log names a key of another type when a script needs it (I9)', async (t) => {
+  for (const name of ['products', 'stock', 'ledger'] as const) {
+    const show = await liveShow();
+    await ofAnotherType(name)(show);
+    await store.load(show);
+    await store.createSale(show, fixture.saleSpec({ id: 'late' }), { key: 'late', actor: HOST });
+    t.match(logged, `{${show}}:${name}"`, name);
+  }
+});
+
+test('a list of sales has those that can be read, and names the others', async (t) => {
+  const show = await liveShow();
+  for (const [key, field] of [
+    ['sales', 'sale'],
+    ['stock', 'sale/M'],
+  ] as const) {
+    const before = (await client.hgetBuffer(time.key(show, key), field)) as Buffer;
+    await client.hset(time.key(show, key), field, 'junk');
+    const unreadable: string[] = [];
+    const listed = await store.listSales(show, (id) => unreadable.push(id));
+    t.same([pluck(unwrap(listed), 'id'), unreadable], [['other'], ['sale']], key);
+    t.match(logged, `{${show}}:sales sale`);
+    await client.hset(time.key(show, key), field, before);
+  }
+});
+
+test('events that a log of another type cannot keep are published, and the log names the key', async (t) => {
+  const show = await liveShow();
+  let messages = 0;
+  const listener = { onMessage: () => void messages++, onResync: () => {} };
+  const { unsubscribe } = unwrap(await store.subscribe(show, listener));
+  await ofAnotherType('log')(show);
+  t.match(await store.updateShow(show, { title: 'New' }, HOST), { ok: true, value: { title: 'New' } });
+  t.match(await fixture.move(show, { op: 'end' }), { ok: true, value: { state: 'ended' } });
+  await until(async () => messages === 2, 'both changes arrive');
+  t.match(logged, `{${show}}:log`);
+  t.equal(outcome(await store.eventsAfter(show, unwrap(await store.load(show)).snapshot.epoch, 0)), 'internal');
+  await unsubscribe();
 });
 
 test('a version that cannot be read is counted again, and two changes at once are both applied', async (t) => {

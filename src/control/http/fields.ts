@@ -18,6 +18,13 @@ export const Moment = Type.Integer({
 });
 export const MomentOrNull = Type.Union([Moment, Type.Null()]);
 export const Count = Type.Integer({ minimum: 0 });
+/** Of a list: absent if all records can be read. */
+export const Unreadable = Type.Optional(
+  Type.Array(Type.String(), {
+    description:
+      'Ids of those whose records in Redis cannot be read, which are not in the list. The log names the keys',
+  }),
+);
 
 export const ShowParams = Type.Object({ show: Id });
 /** A body that may be missing and has no fields. */

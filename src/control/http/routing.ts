@@ -35,6 +35,15 @@ export function unwrap<T>(result: Result<T>): T {
   return result.value;
 }
 
+/** Reads a list without what cannot be read. Returns it with the field that names this, if any. */
+export async function listedIn<T>(
+  list: (onUnreadable: (id: string) => void) => Promise<Result<T>>,
+): Promise<[T, { unreadable?: string[] }]> {
+  const unreadable: string[] = [];
+  const value = unwrap(await list((id) => unreadable.push(id)));
+  return [value, unreadable.length === 0 ? {} : { unreadable }];
+}
+
 /** Returns the actor that the ledger records for the request. */
 export function actorOf(request: FastifyRequest): Actor {
   if (request.apiKeyName === null) throw refusal('unauthenticated');

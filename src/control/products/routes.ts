@@ -1,6 +1,6 @@
 import { Type } from 'typebox';
 import { operationsOf, type Resource } from '../http/resource.ts';
-import { actorOf, unwrap } from '../http/routing.ts';
+import { actorOf, listedIn, unwrap } from '../http/routing.ts';
 import { Show } from '../shows/schemas.ts';
 import { PinBody, ProductBody, ProductList, ProductParams, ProductSchema, ProductView } from './schemas.ts';
 
@@ -27,7 +27,10 @@ export const products: Resource = {
     app.get(
       '/shows/:show/products',
       showOperation({ summary: 'List the products of a show', response: { 200: ProductList } }),
-      async (request) => ({ products: unwrap(await store.listProducts(request.params.show)) }),
+      async ({ params: { show } }) => {
+        const [products, rest] = await listedIn((onUnreadable) => store.listProducts(show, onUnreadable));
+        return { products, ...rest };
+      },
     );
     app.delete(
       '/shows/:show/products/:product',

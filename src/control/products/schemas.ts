@@ -1,7 +1,7 @@
 import { Type } from 'typebox';
 import { LIMITS } from '../../limits.ts';
 import type { Product } from '../../protocol/messages.ts';
-import { Id, SkuCode, StrictObject, Title } from '../http/fields.ts';
+import { Id, SkuCode, StrictObject, Title, Unreadable } from '../http/fields.ts';
 
 export const ProductParams = Type.Object({ show: Id, product: Id });
 
@@ -14,7 +14,7 @@ export const ProductSchema = Type.Object(
   { $id: 'Product' },
 );
 export const ProductView = Type.Unsafe<Product>({ $ref: 'Product#' });
-export const ProductList = Type.Object({ products: Type.Array(ProductView) });
+export const ProductList = Type.Object({ products: Type.Array(ProductView), unreadable: Unreadable });
 
 export const ProductBody = StrictObject({
   ...described,

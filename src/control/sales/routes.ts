@@ -5,7 +5,7 @@ import type { ControlDeps } from '../deps.ts';
 import { EmptyBody } from '../http/fields.ts';
 import { commandOf } from '../http/idempotency.ts';
 import { operationsOf, type Resource } from '../http/resource.ts';
-import { type App, unwrap } from '../http/routing.ts';
+import { type App, listedIn, unwrap } from '../http/routing.ts';
 import { notifyListener } from '../http/sale-listener.ts';
 import {
   ExtendBody,
@@ -71,7 +71,10 @@ export const sales: Resource = {
     app.get(
       '/shows/:show/sales',
       showOperation({ summary: 'List the sales of a show with their books', response: { 200: SaleList } }),
-      async (request) => ({ sales: unwrap(await store.listSales(request.params.show)) }),
+      async ({ params: { show } }) => {
+        const [sales, rest] = await listedIn((onUnreadable) => store.listSales(show, onUnreadable));
+        return { sales, ...rest };
+      },
     );
     app.get(
       '/shows/:show/sales/:sale',

@@ -2,7 +2,7 @@ import { Type } from 'typebox';
 import type { SaleBooks } from '../../domain/sale.ts';
 import { LIMITS } from '../../limits.ts';
 import type { SaleState } from '../../protocol/messages.ts';
-import { Count, Currency, Id, Moment, MomentOrNull, SkuCode, StrictObject, Title } from '../http/fields.ts';
+import { Count, Currency, Id, Moment, MomentOrNull, SkuCode, StrictObject, Title, Unreadable } from '../http/fields.ts';
 
 export const SaleParams = Type.Object({ show: Id, sale: Id });
 
@@ -78,7 +78,7 @@ export const SaleSchema = Type.Object(
   { $id: 'Sale' },
 );
 export const Sale = Type.Unsafe<SaleBooks>({ $ref: 'Sale#' });
-export const SaleList = Type.Object({ sales: Type.Array(Sale) });
+export const SaleList = Type.Object({ sales: Type.Array(Sale), unreadable: Unreadable });
 
 export const NewSale = StrictObject({
   id: Type.Optional(Id),

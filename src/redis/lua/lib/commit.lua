@@ -1,16 +1,18 @@
 -- commit: writes what the script decided, appends ledger and events, and publishes, in one step.
 -- Nothing here can fail for a reason of ours: types are known, permissions are checked first, and
 -- Redis refuses a script before its first write when it is out of memory or read-only.
--- Exports Commit.mutes, write.
+-- Exports Commit.mutes, write, reported.
 -- @include fields show access books ledger events waitlist sales limits
 local call, pack, type, concat, min = redis.call, cmsgpack.pack, type, table.concat, math.min
 local K, int = Show.keys, Show.int
 local AVAILABLE = Fields.stock.AVAILABLE
 local VALUES_MAX = 4000 -- even; Lua's unpack() takes some 8,000
 local Commit = {}
+local is_logged
 
 function Commit.each_call()
   Commit.mutes = {} -- {user, until}, for nodes only; until 0 ends a mute
+  is_logged = true
 end
 
 -- Records that were fetched or made but not changed are still packed.
@@ -126,7 +128,10 @@ function Commit.write()
     if Sales.live_delta ~= 0 then call('HINCRBY', K.show, 'live_sales', Sales.live_delta) end
     local body = {}
     for i = 1, #events do
-      call('XADD', K.log, 'MAXLEN', '~', Limits.eventLogEntriesMax, int(events[i][1]) .. '-0', 'e', events[i][2])
+      -- All else is written: an event is published although a log of another type cannot keep it.
+      local id = int(events[i][1]) .. '-0'
+      is_logged = Show.try(call, 'XADD', K.log, 'MAXLEN', '~', Limits.eventLogEntriesMax, id, 'e', events[i][2])
+        and is_logged
       body[i] = events[i][2]
     end
     for i = 1, #records do body[#body + 1] = records[i] end
@@ -135,6 +140,13 @@ function Commit.write()
     }), concat(body))
   end
   return due or ''
+end
+
+-- Returns the reply of a script. If the log did not take its events, the first word ends with '!',
+-- and the last value is the key of the log. The loader calls it.
+function Commit.reported(reply)
+  if not is_logged then reply[1], reply[#reply + 1] = reply[1] .. '!', K.log end
+  return reply
 end
 
 return Commit

@@ -42,8 +42,8 @@ local function only_unreadable(is_read, found, ...)
   return is_read, found, ...
 end
 
--- Calls a function that only reads. Returns false if a record or key cannot be read, otherwise true
--- and its results.
+-- Calls a function that only reads, or one command. Returns false if a record or key cannot be
+-- read, otherwise true and its results.
 function Show.try(read_records, ...) return only_unreadable(pcall(read_records, ...)) end
 
 -- Stops a call that needs a record which cannot be read: before its first write, as all records are
