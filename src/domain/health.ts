@@ -83,6 +83,8 @@ export interface RedisMemory {
    * sample. Null without a limit, without growth, or in the first hour.
    */
   readonly fullInMs: number | null;
+  /** The growth of an hour or more is known. */
+  readonly isMeasured: boolean;
 }
 
 /** How much memory the embedded Redis may use: a number of bytes, or a share of this machine. */

@@ -12,7 +12,8 @@ const HOUR_MS = 3_600_000;
 const SAMPLES_MAX = 168;
 const KEPT_MS = (SAMPLES_MAX + 24) * HOUR_MS;
 
-type Usage = Omit<RedisMemory, 'fullInMs'>;
+type Usage = Pick<RedisMemory, 'usedBytes' | 'maxBytes'>;
+type Forecast = Pick<RedisMemory, 'fullInMs' | 'isMeasured'>;
 
 export interface Sample {
   readonly atMs: number;
@@ -28,12 +29,13 @@ async function usageOf(server: Redis): Promise<Usage> {
 /** Without a limit nothing is filled: such a server is the last one. */
 const fillOf = ({ usedBytes, maxBytes }: Usage): number => (maxBytes === 0 ? 0 : usedBytes / maxBytes);
 
-/** Returns when Redis is full at the growth since the oldest sample; null if it is unknown. */
-export function fullInMs({ usedBytes, maxBytes }: Usage, samples: readonly Sample[], nowMs: number): number | null {
+/** Returns when Redis is full at the growth since the oldest sample of a week. */
+export function forecastOf({ usedBytes, maxBytes }: Usage, samples: readonly Sample[], nowMs: number): Forecast {
   const [oldest] = samples.filter(({ atMs }) => nowMs - atMs <= SAMPLES_MAX * HOUR_MS);
-  if (maxBytes === 0 || oldest === undefined || nowMs - oldest.atMs < HOUR_MS) return null;
+  if (oldest === undefined || nowMs - oldest.atMs < HOUR_MS) return { fullInMs: null, isMeasured: false };
   const grownPerMs = (usedBytes - oldest.usedBytes) / (nowMs - oldest.atMs);
-  return grownPerMs > 0 ? Math.max(0, Math.round((maxBytes - usedBytes) / grownPerMs)) : null;
+  const fullInMs = Math.max(0, Math.round((maxBytes - usedBytes) / grownPerMs));
+  return { fullInMs: maxBytes > 0 && grownPerMs > 0 ? fullInMs : null, isMeasured: true };
 }
 
 /** Returns the samples in `keys.memory`, the oldest first. */
@@ -82,7 +84,7 @@ export function createMemoryReader({ connection, keys }: ScriptRunner): () => Re
       } catch {
         // Redis is full or away: the next read tries again.
       }
-    newest = fullest === undefined ? null : { ...fullest, fullInMs: fullInMs(fullest, samples, nowMs) };
+    newest = fullest === undefined ? null : { ...fullest, ...forecastOf(fullest, samples, nowMs) };
     [isReading, readMs] = [false, performance.now()];
   }
 

@@ -89,10 +89,12 @@ const MEANING: Readonly<Record<Durability, string>> = {
 
 function memoryReport(memory: RedisMemory | null): MemoryReport | null {
   if (memory === null) return null;
-  const { usedBytes, maxBytes, fullInMs } = memory;
+  const { usedBytes, maxBytes, fullInMs, isMeasured } = memory;
   if (maxBytes === 0) return { usedBytes, forecast: 'Redis has no limit (maxmemory is 0).' };
+  if (!isMeasured)
+    return { usedBytes, maxBytes, forecast: 'Redis was measured for less than an hour: there is no forecast yet.' };
   if (fullInMs === null)
-    return { usedBytes, maxBytes, forecast: 'Redis did not grow, or was measured for less than an hour.' };
+    return { usedBytes, maxBytes, forecast: 'Redis did not grow in the last week, or since it was measured first.' };
   const forecast = `At the growth of the last week Redis is full in about ${timeText(fullInMs)}.`;
   return { usedBytes, maxBytes, fullInSeconds: Math.round(fullInMs / 1_000), forecast };
 }

@@ -73,14 +73,15 @@ t.test('a gateway that could never use Redis is not ready; one that stops report
 
 t.test('/readyz says when Redis is full, or why that is not known; numbers are rounded', async (t) => {
   const { store } = await startWorld(t);
-  const reportOf = (maxBytes: number, fullInMs: number | null) => {
-    const health = { ...store, memory: () => ({ usedBytes: 5, maxBytes, fullInMs }), nowErrorMs: () => 0.123456 };
+  const reportOf = (maxBytes: number, fullInMs: number | null, isMeasured = true) => {
+    const memory = { usedBytes: 5, maxBytes, fullInMs, isMeasured };
+    const health = { ...store, memory: () => memory, nowErrorMs: () => 0.123456 };
     return createReadiness({ health, node: 'n1', isDraining: () => false, servesViewers: true }).report().redis;
   };
   const hour = 3_600_000;
   for (const [maxBytes, fullInMs, memory] of [
     [0, null, { usedBytes: 5, forecast: 'Redis has no limit (maxmemory is 0).' }],
-    [9, null, { usedBytes: 5, maxBytes: 9, forecast: 'Redis did not grow, or was measured for less than an hour.' }],
+    [9, null, { maxBytes: 9, forecast: 'Redis did not grow in the last week, or since it was measured first.' }],
     [
       9,
       0.6 * hour,
@@ -89,6 +90,8 @@ t.test('/readyz says when Redis is full, or why that is not known; numbers are r
     [9, 9.2 * 24 * hour, { fullInSeconds: 794_880, forecast: /full in about 9 days\.$/ }],
   ] as const)
     t.match(reportOf(maxBytes, fullInMs).memory, memory);
+  const early = 'Redis was measured for less than an hour: there is no forecast yet.';
+  t.equal(reportOf(9, null, false).memory?.forecast, early);
   t.strictSame(Object.keys(reportOf(0, null).memory ?? {}), ['usedBytes', 'forecast']);
   t.equal(reportOf(0, null).clockErrorMs, 0.2, 'a bound is rounded up');
   t.notOk('roundTripMs' in reportOf(0, null));

@@ -2,7 +2,7 @@
 import t from 'tap';
 import { startRedis } from '../../bench/launch/redis-server.ts';
 import { connectStore, EmbeddedRedis, examineRedis } from '../../src/redis/index.ts';
-import { fullInMs } from '../../src/redis/memory.ts';
+import { forecastOf } from '../../src/redis/memory.ts';
 import { until } from '../support/until.ts';
 import { clientOf, dataFolder, pidOf, socketOf } from './embedded-fixture.ts';
 
@@ -12,13 +12,15 @@ const MIB = 2 ** 20;
 t.test('a forecast needs a limit, growth and an hour', async (t) => {
   const at = (hoursAgo: number, usedBytes: number) => ({ atMs: 1_000 * HOUR_MS - hoursAgo * HOUR_MS, usedBytes });
   const forecast = (used: number, max: number, ...samples: ReturnType<typeof at>[]) =>
-    fullInMs({ usedBytes: used, maxBytes: max }, samples, 1_000 * HOUR_MS);
-  t.equal(forecast(60, 100, at(20, 20), at(1, 59)), 20 * HOUR_MS);
-  t.equal(forecast(110, 100, at(20, 20)), 0, 'full already');
-  t.equal(forecast(60, 0, at(20, 20)), null, 'no limit');
-  t.equal(forecast(60, 100, at(20, 60)), null, 'no growth');
-  t.equal(forecast(60, 100, at(0.5, 20)), null, 'too early');
-  t.equal(forecast(60, 100, at(400, 20)), null, 'older than a week');
+    forecastOf({ usedBytes: used, maxBytes: max }, samples, 1_000 * HOUR_MS);
+  const measured = (fullInMs: number | null) => ({ fullInMs, isMeasured: true });
+  const unknown = { fullInMs: null, isMeasured: false };
+  t.same(forecast(60, 100, at(20, 20), at(1, 59)), measured(20 * HOUR_MS));
+  t.same(forecast(110, 100, at(20, 20)), measured(0), 'full already');
+  t.same(forecast(60, 0, at(20, 20)), measured(null), 'no limit');
+  t.same(forecast(60, 100, at(20, 60)), measured(null), 'no growth');
+  t.same(forecast(60, 100, at(0.5, 20)), unknown, 'too early');
+  t.same(forecast(60, 100, at(400, 20)), unknown, 'older than a week');
 });
 
 t.test('a sample per hour is kept for a week; the store and doctor forecast from them', async (t) => {

@@ -12,7 +12,7 @@ import { LIMITS } from '../../limits.ts';
 import { createClient, type RedisClient } from '../client.ts';
 import { parseInfo, readFacts, type ServerFacts } from '../facts.ts';
 import { createKeys } from '../keys.ts';
-import { fullInMs, readSamples, type Sample } from '../memory.ts';
+import { forecastOf, readSamples, type Sample } from '../memory.ts';
 import { SILENT_NOW, troubleOf } from '../states.ts';
 import { type ConnectedStore, createStore, type StoreOptions } from '../store.ts';
 import { checkModes, OTHER_SPACES } from './modes.ts';
@@ -117,8 +117,8 @@ async function readReport(server: Redis, samples: readonly Sample[]): Promise<se
   );
   const { used_memory: used, maxmemory: max = '0' } = info as Readonly<Record<string, string>>;
   const usage = { usedBytes: Number(used), maxBytes: Number(max) };
-  const full = used === undefined ? null : fullInMs(usage, samples, Date.now());
-  return { info, config: isRefused ? null : config, fullInMs: full };
+  const forecast = used === undefined ? null : forecastOf(usage, samples, Date.now());
+  return { info, config: isRefused ? null : config, forecast };
 }
 
 function checkVersion([facts]: readonly ServerFacts[]): Check {

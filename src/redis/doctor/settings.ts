@@ -1,6 +1,7 @@
 /** Checks of what a server reports: INFO and CONFIG GET. Pure; each function returns one check. */
 import { type Check, failed, passed, skipped, warning } from '../../domain/checkup.ts';
 import { counted, timeText } from '../../domain/counted.ts';
+import type { RedisMemory } from '../../domain/health.ts';
 import { LIMITS } from '../../limits.ts';
 import type { Info } from '../facts.ts';
 import { IS_REPLICA, NOEVICTION } from '../states.ts';
@@ -9,8 +10,8 @@ export interface ServerReport {
   readonly info: Info;
   /** Settings by name; null where CONFIG GET is refused. */
   readonly config: ReadonlyMap<string, string> | null;
-  /** The forecast of memory.ts. */
-  readonly fullInMs: number | null;
+  /** The forecast of memory.ts; null if the server does not report its memory. */
+  readonly forecast: Pick<RedisMemory, 'fullInMs' | 'isMeasured'> | null;
 }
 
 /** Settings that the checks read. */
@@ -127,15 +128,22 @@ export function checkReplication({ info, config }: ServerReport): Check {
   return passed(id, `Primary; replicas connected: ${replicas}. Note: ${loss}.`);
 }
 
-export function checkMemory({ info, fullInMs }: ServerReport): Check {
+function growthText({ fullInMs, isMeasured }: NonNullable<ServerReport['forecast']>): string {
+  if (!isMeasured) return 'It was measured for less than an hour, so there is no forecast yet.';
+  if (fullInMs === null) return 'It did not grow in the last week, or since it was measured first.';
+  return `At the growth of the last week it is full in ${timeText(fullInMs)}.`;
+}
+
+export function checkMemory({ info, forecast }: ServerReport): Check {
   const id = 'memory';
   const used = numberIn(info, 'used_memory');
   if (used === null) return skipped(id, 'The server does not report its memory.');
   const max = numberIn(info, 'maxmemory') ?? 0;
   const host = numberIn(info, 'total_system_memory') ?? 0;
   if (max > 0) {
-    const forecast = fullInMs === null ? '' : ` At the growth of the last week it is full in ${timeText(fullInMs)}.`;
-    const found = `${sized(used)} of maxmemory ${sized(max)} are used.${forecast}`;
+    const fullInMs = forecast?.fullInMs ?? null;
+    const growth = forecast === null ? '' : ` ${growthText(forecast)}`;
+    const found = `${sized(used)} of maxmemory ${sized(max)} are used.${growth}`;
     const remedy = 'Raise maxmemory or delete other data. At the limit every reserve is refused as redis_full.';
     if (used >= max * MEMORY_FULL) return failed(id, found, remedy);
     const isSoon = fullInMs !== null && fullInMs < FULL_SOON_MS;
