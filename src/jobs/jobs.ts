@@ -9,7 +9,7 @@ import type { Health } from '../domain/health.ts';
 import type { SaleBooks } from '../domain/sale.ts';
 import type { Scheduler } from '../domain/schedule.ts';
 import { LIMITS } from '../limits.ts';
-import type { Logger } from '../telemetry/logger.ts';
+import { errorFields, type Logger } from '../telemetry/logger.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { tickLiveShows, tickShow } from './due-work.ts';
 import { type SweepTask, sweepWhileFull } from './full-sweeps.ts';
@@ -65,7 +65,7 @@ export function createJobs(deps: JobsDeps): Jobs {
   const { store, metrics } = deps;
   const logger = deps.logger.child({ part: 'jobs' });
   const stopping = new AbortController();
-  const logError = errorLog(logger);
+  const logError = errorLog(store, logger);
   const onError = (error: unknown): void => {
     store.noteRefusal(error);
     logError(error);
@@ -149,7 +149,10 @@ export function createJobs(deps: JobsDeps): Jobs {
     });
     worker.on('failed', (job, err) => {
       metrics?.jobs.inc({ queue: QUEUE, outcome: 'failed' });
-      logger.warn({ err, job: job?.name, id: job?.id, attempt: job?.attemptsMade }, 'a job failed');
+      store.noteRefusal(err);
+      if (store.trouble() !== null) return;
+      const fields = { job: job?.name, id: job?.id, attempt: job?.attemptsMade };
+      logger.warn({ ...errorFields(err), ...fields }, 'a job failed');
     });
     const scheduleAgain = (): void => {
       if (store.trouble() === null) schedule(queue).catch(onError);
@@ -258,13 +261,16 @@ function abandon({ connection, worker, timers, unwatch }: Running): void {
   connection.close();
 }
 
-/** Logs at most one error every few seconds: while Redis is away each retry reports one. */
-function errorLog(logger: Logger): (error: unknown) => void {
+/**
+ * Logs at most one error every few seconds, and none while the store knows why: it logs what to do
+ * when that begins, and its end.
+ */
+function errorLog(store: Health, logger: Logger): (error: unknown) => void {
   let quietUntil = 0;
   return (error) => {
     const now = performance.now();
-    if (now < quietUntil) return;
+    if (store.trouble() !== null || now < quietUntil) return;
     quietUntil = now + ERROR_LOG_EVERY_MS;
-    logger.warn({ err: error }, 'jobs: error of Redis');
+    logger.warn(errorFields(error), 'jobs: error of Redis');
   };
 }

@@ -6,7 +6,7 @@ import type { ArchiveStore, Archives } from '../domain/archive.ts';
 import type { Erasures } from '../domain/erasure.ts';
 import { LIMITS } from '../limits.ts';
 import type { Result } from '../protocol/codes.ts';
-import type { Logger } from '../telemetry/logger.ts';
+import { errorFields, type Logger } from '../telemetry/logger.ts';
 
 export interface RetentionDeps {
   readonly store: Pick<
@@ -20,6 +20,9 @@ export interface RetentionDeps {
   readonly logger: Logger;
 }
 
+/** Is no id of a show. */
+const ERASURES = '';
+
 /** Returns a function that does what is due. Calls while it runs do nothing. */
 export function createRetention({
   store,
@@ -30,7 +33,7 @@ export function createRetention({
 }: RetentionDeps): () => Promise<void> {
   let isRunning = false;
   let isIndexed = false;
-  /** What was logged, so that a failure that stays is logged once. By show. */
+  /** What was logged, so that a failure that stays is logged once. By show, or ERASURES. */
   const logged = new Map<string, string>();
 
   /** Returns when to look again, null: never; undefined: as planned. */
@@ -70,7 +73,13 @@ export function createRetention({
     isRunning = true;
     try {
       // First: a show in which a user is half erased is not archived.
-      await erasures?.runPlanned().catch((err: unknown) => logger.warn({ err }, 'users could not be erased'));
+      await erasures?.runPlanned().then(
+        () => logged.delete(ERASURES),
+        (error: unknown) => {
+          if (logged.get(ERASURES) !== String(error)) logger.warn(errorFields(error), 'users could not be erased');
+          logged.set(ERASURES, String(error));
+        },
+      );
       if (!isIndexed) isIndexed = (await store.indexRetention()).ok;
       const due = await store.dueRetention();
       for (const showId of due.ok ? due.value : []) {

@@ -1,6 +1,7 @@
 /** Whether Redis can be used, and why not. Logs each cause once and notifies of changes. */
 import type { Logger } from 'pino';
 import type { RedisCapabilities, RedisState, RedisTrouble } from '../domain/health.ts';
+import { redisFailure } from './errors.ts';
 import { CONNECTING, LOST, SILENT_NOW } from './states.ts';
 
 /** What may be limited: calls in general, the relay, or a part of a cluster. */
@@ -99,11 +100,14 @@ export class RedisStatus {
 
   #change(make: () => void): void {
     const before = this.trouble;
+    const wasLimited = before !== null && this.#refusal === null;
     make();
     const { trouble } = this;
     if (trouble?.state === before?.state && trouble?.reason === before?.reason) return;
-    if (trouble === null) this.#logged.clear();
-    else this.#log(trouble);
+    if (trouble === null) {
+      this.#logged.clear();
+      if (wasLimited) this.#logger?.info({ state: before.state }, 'Redis can be used again');
+    } else this.#log(trouble);
     for (const listener of [...this.#listeners]) listener(trouble);
   }
 
@@ -113,7 +117,8 @@ export class RedisStatus {
     if (trouble === CONNECTING || this.#logged.has(cause)) return;
     this.#logged.add(cause);
     const text = this.#wasReady ? 'Redis is unavailable' : 'waiting for Redis';
-    if (PASSING.has(trouble.state)) this.#logger?.warn(trouble, text);
-    else this.#logger?.error(trouble, text);
+    const { code } = redisFailure(trouble);
+    if (PASSING.has(trouble.state)) this.#logger?.warn({ code, ...trouble }, text);
+    else this.#logger?.error({ code, ...trouble }, text);
   }
 }

@@ -12,9 +12,14 @@ import {
   type SerializedError,
   stdSerializers,
 } from 'pino';
+import { StampedeError } from '../protocol/codes.ts';
 import { prettyLine } from './pretty.ts';
 
 export type { Logger };
+
+/** Returns the fields of an error: the code and what to do, or the error if it is a defect. */
+export const errorFields = (error: unknown): object =>
+  error instanceof StampedeError ? error.failure : { err: error };
 
 export interface LogOptions {
   readonly level?: LevelWithSilent;

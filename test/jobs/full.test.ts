@@ -1,14 +1,19 @@
 /** BullMQ needs memory for its jobs. While Redis is full, the engine does their work without it. */
 import t from 'tap';
+import { createLogger } from '../../src/telemetry/logger.ts';
 import { pluck, unwrap } from '../support/store-fixture.ts';
 import { until } from '../support/until.ts';
 import { eventTypes, planShow, setUp } from './harness.ts';
 
 t.test('while Redis is full, jobs open sales and run the retention, also if they start then (I9)', async (t) => {
   let retentions = 0;
-  const { store, jobs, redis, queue } = await setUp(t, undefined, async () => {
+  const retention = async (): Promise<void> => {
     retentions += 1;
-  });
+  };
+  const records: Array<Record<string, unknown>> = [];
+  const destination = { write: (line: string) => void records.push(JSON.parse(line)) };
+  const logger = createLogger({ level: 'info', destination });
+  const { store, jobs, redis, queue } = await setUp(t, undefined, retention, logger);
   const openings = async () => (await eventTypes(store)).filter((type) => type === 'sale.opened').length;
   const fill = (maxmemory: string) => redis.admin.config('SET', 'maxmemory', maxmemory);
   await planShow(store, { opensInMs: 500, durationMs: 600_000 }, 'k1');
@@ -37,4 +42,13 @@ t.test('while Redis is full, jobs open sales and run the retention, also if they
     (await queue.getCompleted()).some(({ name, finishedOn = 0 }) => name === 'sweep' && finishedOn > at);
   await until(hasSwept, 'BullMQ to sweep again');
   t.same(new Set(pluck(unwrap(await store.listSales('gala')), 'state')), new Set(['open']));
+  t.notOk(
+    records.some((record) => 'err' in record),
+    'no stack is logged',
+  );
+  const said = records.filter(({ state }) => state === 'full');
+  const begins = { msg: 'Redis is unavailable', code: 'redis_full', remedy: /^Raise maxmemory/ };
+  const ends = { msg: 'Redis can be used again' };
+  t.match(said, [begins, ends, begins, ends], 'its begin with what to do, and its end');
+  t.equal(said.length, 4);
 });

@@ -7,16 +7,21 @@ import type { SaleBooks, SaleSpec } from '../../src/domain/sale.ts';
 import { createJobs } from '../../src/jobs/index.ts';
 import { ok } from '../../src/protocol/codes.ts';
 import { type ConnectedStore, connectJobs, connectStore } from '../../src/redis/index.ts';
-import { createLogger } from '../../src/telemetry/logger.ts';
+import { createLogger, type Logger } from '../../src/telemetry/logger.ts';
 import { byHost, HOST, pluck, unwrap } from '../support/store-fixture.ts';
 
-const logger = createLogger({ level: 'silent' });
+const silent = createLogger({ level: 'silent' });
 
 type Change = (store: ConnectedStore) => ConnectedStore;
 /** The sweep finds no show: only planned jobs open and close sales. */
 export const withoutSweep: Change = (real) => ({ ...real, liveShows: async () => ok([]) });
 
-export async function setUp(t: Test, change: Change = (store) => store, retention?: () => Promise<void>) {
+export async function setUp(
+  t: Test,
+  change: Change = (store) => store,
+  retention?: () => Promise<void>,
+  logger: Logger = silent,
+) {
   const redis = await startRedis({ appendfsync: 'always' });
   const keyPrefix = `t-${randomUUID().slice(0, 8)}:`;
   const store = await connectStore({ redis: redis.target, keyPrefix, logger });

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { verifyArchive } from '../../src/archive/index.ts';
 import { createRetention } from '../../src/jobs/index.ts';
 import { LIMITS } from '../../src/limits.ts';
+import { failure, ok, StampedeError } from '../../src/protocol/codes.ts';
 import { createLogger } from '../../src/telemetry/logger.ts';
 import { archivesOf, temporaryFolder } from '../support/archives.ts';
 import { HOST, outcome, StoreFixture, unwrap } from '../support/store-fixture.ts';
@@ -136,4 +137,22 @@ test('a folder that cannot be written is tried again later', async (t) => {
   await after(0);
   t.equal(await stateOf(show), 'archived');
   rmSync(folder, { recursive: true });
+});
+
+test('erasures that fail are logged once, with the code and without a stack, until they work', async (t) => {
+  const records: Array<Record<string, unknown>> = [];
+  const destination = { write: (line: string) => void records.push(JSON.parse(line)) };
+  let isFull = true;
+  const runPlanned = async (): Promise<void> => {
+    if (isFull) throw new StampedeError(failure('redis_full', 'Redis is out of memory.'));
+  };
+  const archives = archivesOf(store, temporaryFolder(t));
+  const warned = createLogger({ level: 'warn', destination });
+  const idle = { ...store, dueRetention: async () => ok([]) };
+  const rest = { archives, retentionMs: RETENTION_MS, logger: warned };
+  const sweep = createRetention({ store: idle, erasures: { runPlanned }, ...rest });
+  for (isFull of [true, true, false, true]) await sweep();
+  t.match(records, [{ code: 'redis_full' }, { code: 'redis_full' }]);
+  t.equal(records.length, 2);
+  t.notOk('err' in (records[0] ?? {}));
 });
