@@ -21,7 +21,7 @@ import {
 import { isId } from '../domain/mistakes.ts';
 import { LIMITS } from '../limits.ts';
 import { fail, ok, type Result, StampedeError } from '../protocol/codes.ts';
-import type { Logger } from '../telemetry/logger.ts';
+import { errorFields, type Logger } from '../telemetry/logger.ts';
 import { isForeign } from './manifest.ts';
 import { archivedShows, DamagedArchive, eraseInArchive } from './rewrite.ts';
 
@@ -85,7 +85,9 @@ export function createErasures({ store, folder, logger }: ErasuresOptions): Runn
 
     const isDue = (showId: string): boolean => retry?.includes(showId) !== false;
     const archived = new Set((await archivedShows(folder)).filter(isDue));
-    for (const showId of retry ?? unwrap(await store.showIds())) {
+    // They may be deleted meanwhile.
+    const held = new Set(before.remaining.flatMap(({ show, reason }) => (reason === 'hold_open' ? (show ?? []) : [])));
+    for (const showId of retry ?? new Set([...unwrap(await store.showIds()), ...held])) {
       checkRunning();
       // The name of a copy of an archive.
       if (!isId(showId)) continue;
@@ -96,6 +98,8 @@ export function createErasures({ store, folder, logger }: ErasuresOptions): Runn
         remaining.push({ show: showId, reason: 'hold_open', retried: true, until: done.value.until });
       else if (done.value.step === 'busy') remaining.push({ show: showId, reason: 'archiving', retried: true });
       else if (done.value.step === 'archived') archived.add(showId);
+      else if (done.value.step === 'gone')
+        await add(held.has(showId) ? { ...done.value.counts, shows: 1 } : done.value.counts);
       else {
         if (done.value.isUnreadable) remaining.push({ show: showId, reason: 'unreadable', retried: false });
         await add(done.value.counts);
@@ -126,6 +130,8 @@ export function createErasures({ store, folder, logger }: ErasuresOptions): Runn
 
   async function eraseArchived(showId: string, erased: Erased): Promise<[ErasureCounts, ErasureRest | null]> {
     const none = count({});
+    /** Asked when files are not as expected: a deletion takes them. */
+    const isDeleted = async (): Promise<boolean> => unwrap(await store.eraseInShow(showId, erased)).step === 'gone';
     try {
       const summary = unwrap(await store.archiveOf(showId));
       const identity = unwrap(await store.identityOf(showId));
@@ -133,7 +139,8 @@ export function createErasures({ store, folder, logger }: ErasuresOptions): Runn
       // Also in the archive of a show that is not in Redis, or has another one in its place.
       const found = await eraseInArchive(folder, showId, erased, store.now());
       const missing: ErasureRest = { show: showId, reason: 'archive_missing', retried: false };
-      const rest = summary !== null && (found === null || isOther) ? missing : null;
+      const isMissing = summary !== null && (found === null || isOther);
+      const rest = isMissing && !(await isDeleted()) ? missing : null;
       if (found === null) return [none, rest];
       const { manifest, sha256, ledgerEntries, orders, isChanged } = found;
       if (summary !== null && !isOther) {
@@ -157,7 +164,7 @@ export function createErasures({ store, folder, logger }: ErasuresOptions): Runn
 
   /** One user does not stop the others, and is tried again after the usual pause. */
   async function postpone(user: string, error: unknown): Promise<void> {
-    logger.warn({ err: error }, 'a user could not be erased; it is tried again');
+    logger.warn(errorFields(error), 'a user could not be erased; it is tried again');
     failures.set(user, error);
     const planned = unwrap(await store.planErasure(user));
     unwrap(await store.saveErasure(user, { ...planned, triedAt: store.now() }));
@@ -208,7 +215,9 @@ export function createErasures({ store, folder, logger }: ErasuresOptions): Runn
       // A run that has just read the list may have missed this user.
       const work = runPlanned().then(runPlanned);
       // It may fail after the reply.
-      work.catch((err: unknown) => logger.warn({ err }, 'users could not be erased; a job tries it again'));
+      work.catch((error: unknown) =>
+        logger.warn(errorFields(error), 'users could not be erased; a job tries it again'),
+      );
       try {
         await Promise.race([work, deadline]);
         if (failures.has(user)) throw failures.get(user);

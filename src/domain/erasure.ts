@@ -73,7 +73,9 @@ export type ErasedInShow =
   /** Another process took over, or the show is being archived. */
   | { readonly step: 'busy' }
   /** Only the archive has the user. */
-  | { readonly step: 'archived' };
+  | { readonly step: 'archived' }
+  /** The show is deleted, perhaps while it was erased: what it had of the user went with it. */
+  | { readonly step: 'gone'; readonly counts: ErasureCounts };
 
 export interface ErasureStore {
   /** Records that this user is to be erased, once. */

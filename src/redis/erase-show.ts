@@ -10,7 +10,7 @@ import type { LedgerEntry } from '../domain/ledger.ts';
 import { valueEnds } from '../domain/message-pack.ts';
 import { type ModerationStore, muteHash } from '../domain/moderation.ts';
 import { LIMITS } from '../limits.ts';
-import { fail, isGone, ok, type Result, StampedeError } from '../protocol/codes.ts';
+import { fail, ok, type Result, StampedeError } from '../protocol/codes.ts';
 import { isNewer } from './formats.ts';
 import { FIRST_WRITE } from './full.ts';
 import type { ShowKeys } from './keys.ts';
@@ -384,14 +384,15 @@ export function createShowEraser(runner: ScriptRunner, moderation: Pick<Moderati
     if (state === 'archiving') return ok({ step: 'busy' });
     const erasure = new ShowErasure(runner, moderation, showId, erased);
     try {
-      if (state === null || state === 'deleting' || !(await erasure.isNamed()))
-        return ok({ step: 'done', counts: NOTHING_ERASED, isUnreadable: false });
+      if (state === null || state === 'deleting') return ok({ step: 'gone', counts: NOTHING_ERASED });
+      if (!(await erasure.isNamed())) return ok({ step: 'done', counts: NOTHING_ERASED, isUnreadable: false });
       return ok(await erasure.run());
     } catch (error) {
       // One show does not stop the others.
       if (!(error instanceof StampedeError)) return fail('internal', (error as Error).message);
-      // It is archived or deleted meanwhile.
-      return isGone(error.failure.code) ? ok({ step: 'busy' }) : { ok: false, error: error.failure };
+      // Scripts run only if the show names the user.
+      if (error.failure.code === 'show_not_found') return ok({ step: 'gone', counts: { ...erasure.counts, shows: 1 } });
+      return error.failure.code === 'show_archived' ? ok({ step: 'busy' }) : { ok: false, error: error.failure };
     }
   };
 }

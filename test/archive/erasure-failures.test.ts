@@ -110,6 +110,43 @@ test('a response is erased if a value is the user, and not if a field or a text 
   t.match(await erase(temporaryFolder(t), 'token'), { state: 'done', commands: 1 });
 });
 
+test('the report of an erasure does not wait for a show that was deleted, and counts it', async (t) => {
+  const [user, folder] = [newUser(), temporaryFolder(t)];
+  const [retried, asked] = [await openShow(), await openShow()];
+  for (const show of [retried, asked]) {
+    await hold(show, user);
+    unwrap(await store.endShow(show, HOST));
+    await fixture.skipCommitCheck(show);
+  }
+  t.match(await erase(folder, user), { state: 'waiting', remaining: [{ reason: 'hold_open' }, {}] });
+  const remove = async (show: string) => unwrap(await archivesOf(store, folder).remove(show, { force: true }));
+  await remove(retried);
+  await letRetry(user);
+  await erasuresOf(folder).runPlanned();
+  const remaining = [{ show: asked, reason: 'hold_open' }];
+  t.match(unwrap(await store.erasureOf(user)), { state: 'waiting', shows: 1, remaining });
+  await remove(asked);
+  t.match(await erase(folder, user), { state: 'done', shows: 2, remaining: { length: 0 } });
+});
+
+test('an archive that is deleted with its show while a user is erased is not reported as missing', async (t) => {
+  const [user, folder] = [newUser(), temporaryFolder(t)];
+  const show = await openShow();
+  unwrap(await confirm(show, await hold(show, user)));
+  unwrap(await store.endShow(show, HOST));
+  await fixture.skipCommitCheck(show);
+  const archives = archivesOf(store, folder);
+  unwrap(await archives.archive(show));
+  const archiveOf: typeof store.archiveOf = async (id) => {
+    const summary = await store.archiveOf(id);
+    if (id === show) unwrap(await archives.remove(show));
+    return summary;
+  };
+  const erasures = createErasures({ folder, logger, store: { ...store, archiveOf } });
+  const { remaining } = unwrap(await erasures.erase(user));
+  t.notOk(remaining.some((rest) => rest.show === show));
+});
+
 test('without ARCHIVE_DIR an archive is missing, and nothing is retried', async (t) => {
   const user = newUser();
   const folder = temporaryFolder(t);

@@ -29,7 +29,10 @@ export const Erasure = Type.Object({
   message: Type.String({ description: 'What the state means and what to do, for people' }),
   requestedAt: Moment,
   finishedAt: MomentOrNull,
-  shows: Type.Integer({ minimum: 0, description: 'Shows in Redis that named the user' }),
+  shows: Type.Integer({
+    minimum: 0,
+    description: 'Shows in Redis that named the user, also if they were deleted meanwhile',
+  }),
   archives: Type.Integer({ minimum: 0, description: 'Archives that were written again' }),
   messages: Type.Integer({ minimum: 0, description: 'Chat messages of the history' }),
   reservations: Count,
