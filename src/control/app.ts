@@ -73,7 +73,7 @@ export async function createControl(deps: ControlDeps): Promise<FastifyInstance>
 
   const all = [...RESOURCES, health];
   for (const schema of [ProblemSchema, ...all.flatMap(({ schemas }) => schemas)]) app.addSchema(schema);
-  registerProblems(app);
+  registerProblems(app, deps.store);
   registerBodies(app);
   registerTraffic(app, deps.metrics);
   await registerBrowserHeaders(app, options);

@@ -5,6 +5,7 @@
 import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
+import type { ArchiveStore } from '../../domain/archive.ts';
 import type { Mistake } from '../../domain/mistakes.ts';
 import { LIMITS } from '../../limits.ts';
 import { ERRORS, type ErrorCode, type Failure, failure, StampedeError } from '../../protocol/codes.ts';
@@ -24,9 +25,15 @@ interface Problem {
   errors?: Mistake[];
 }
 
-export function registerProblems(app: App): void {
+export function registerProblems(app: App, store: Pick<ArchiveStore, 'whyMissing'>): void {
   const methodsOf = collectRoutes(app);
-  app.setErrorHandler((error: unknown, request, reply) => sendProblem(request, reply, failureOf(error, request)));
+  app.setErrorHandler(async (error: unknown, request, reply) => {
+    const found = failureOf(error, request);
+    const show = found.code === 'show_not_found' ? showOf(request) : null;
+    const missing = show === null ? null : await store.whyMissing(show);
+    const isImported = missing?.ok === false && missing.error.code === 'illegal_move';
+    return sendProblem(request, reply, isImported ? missing.error : found);
+  });
   app.setNotFoundHandler((request, reply) => {
     const path = pathOf(request.url);
     const allowed = methodsOf(path).join(', ');
@@ -144,25 +151,38 @@ const FASTIFY_REFUSALS: Readonly<Record<string, Failure>> = {
 type SchemaError = NonNullable<FastifyError['validation']>[number];
 
 function schemaFailure(validation: readonly SchemaError[], context: string): Failure {
-  const errors: Mistake[] = [];
+  const found = new Map<string, { readonly first: SchemaError; readonly values: Set<unknown> }>();
   for (const mistake of validation) {
     const path = `${context === 'body' ? '' : context}${mistake.instancePath}${fieldPathOf(mistake.params)}`;
-    const message = messageOf(mistake);
-    if (errors.length < LIMITS.mistakesListedMax && !errors.some((known) => known.path === path))
-      errors.push({ path, message });
+    const known = found.get(path) ?? { first: mistake, values: new Set() };
+    if (found.size < LIMITS.mistakesListedMax) found.set(path, known);
+    // Each value of a union is a mistake.
+    for (const value of allowedValues(mistake)) known.values.add(value);
   }
+  const errors: Mistake[] = [...found].map(([path, { first, values }]) => ({
+    path,
+    message: values.size > 0 ? oneOf([...values]) : messageOf(first),
+  }));
   const [first] = errors;
   const more = errors.length > 1 ? ` (and ${errors.length - 1} more)` : '';
   const message = first && `${first.path === '' ? '' : `${first.path}: `}${first.message}${more}`;
   return failure('invalid_request', message, { details: { errors } });
 }
 
-function messageOf({ keyword, params, message }: SchemaError): string {
+function messageOf({ keyword, message }: SchemaError): string {
   if (keyword === 'additionalProperties') return 'This field is not known. Check its spelling.';
-  if (keyword === 'enum' && Array.isArray(params.allowedValues))
-    return `Must be one of ${params.allowedValues.join(', ')}.`;
   return sentence(message);
 }
+
+/** Returns the values that a field may have, if the mistake is that it has another one. */
+function allowedValues({ keyword, params }: SchemaError): unknown[] {
+  if (keyword === 'enum' && Array.isArray(params.allowedValues)) return params.allowedValues;
+  if (keyword === 'const') return [params.allowedValue];
+  return keyword === 'type' && params.type === 'boolean' ? [true, false] : [];
+}
+
+const oneOf = (values: readonly unknown[]): string =>
+  values.length === 1 ? `Must be ${values[0]}.` : `Must be one of ${values.join(', ')}.`;
 
 function fieldPathOf(params: Record<string, unknown>): string {
   const name = params.missingProperty ?? params.additionalProperty;

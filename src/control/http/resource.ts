@@ -33,8 +33,8 @@ interface Operation {
   readonly keyed?: 'script';
 }
 
-/** What each route of a show may return. */
-const SHOW_CODES = ['show_not_found', 'show_archived', 'format_newer'] as const;
+/** What each route of a show may return. `illegal_move`: the show is being imported. */
+const SHOW_CODES = ['show_not_found', 'show_archived', 'format_newer', 'illegal_move'] as const;
 
 /** Options of a route: what Fastify needs, with the types of the schemas. */
 interface RouteOptions<Schema> {

@@ -93,6 +93,12 @@ t.test('a problem names the fields, and the headers help the caller', async (t) 
   t.match((await post(`${GALA}/tokens`, { user: 'u', name: 'Ada', role: 'king' })).body.errors, [
     { path: '/role', message: /^Must be one of guest, viewer, / },
   ]);
+  t.match((await post('/v1/shows', { title: 'x', guests: 'yes' })).body.errors, [
+    { path: '/guests', message: 'Must be one of true, false.' },
+  ]);
+  t.match((await request(`${GALA}?force=maybe`, { method: 'DELETE' })).body.errors, [
+    { path: 'querystring/force', message: 'Must be true.' },
+  ]);
   t.equal((await post(`${GALA}/announcements`, { text: 'two\nlines' })).status, 201);
   t.equal((await request('/v1/shows', { method: 'DELETE' })).headers.allow, 'GET, HEAD, POST');
   t.equal((await request('/v1/shows', { key: null })).headers['www-authenticate'], 'Bearer realm="stampede"');
