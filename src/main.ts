@@ -287,6 +287,7 @@ async function createArchivesOn({ config, options, logger, parts, store }: Conte
     prepareFolder: archiveFolderKeeper(),
     logger: logger.child({ part: 'archive' }),
   });
+  void store.ready().then(() => archives.checkFolder());
   const erasures = createErasures({ store, folder, logger: logger.child({ part: 'erasure' }) });
   parts.push({ name: 'archives', stop: archives.stop }, { name: 'erasures', stop: erasures.stop });
   return { archives, erasures };

@@ -41,8 +41,8 @@ import { fileProblems, replayFiles } from './replay.ts';
 export interface ArchivesOptions {
   readonly store: ArchiveStore & { now(): number };
   readonly folder: string;
-  /** Creates the folder. Throws why it cannot be used. */
-  readonly prepareFolder: (path: string) => unknown;
+  /** Creates the folder, unless it has archives. Throws why it cannot be used. */
+  readonly prepareFolder: (path: string, hasArchives: boolean) => unknown;
   /** Of shows without a separate setting. */
   readonly retentionMs: number;
   /** Release of the engine, for the manifest. */
@@ -51,6 +51,8 @@ export interface ArchivesOptions {
 }
 
 export interface RunningArchives extends Archives {
+  /** Logs if the folder does not have the archives of this installation. */
+  checkFolder(): Promise<void>;
   /** Ends running work; another process continues it. */
   stop(): Promise<void>;
 }
@@ -98,6 +100,14 @@ export function createArchives(options: ArchivesOptions): RunningArchives {
     return { identity, own };
   }
 
+  /** Returns the size of the files of a show, or null if there are none. */
+  async function bytesOf(showId: string): Promise<number | null> {
+    const { own } = await checkFolders(showId);
+    let bytes = 0;
+    for (const path of own) for (const name of await readdir(path)) bytes += (await stat(join(path, name))).size;
+    return own.length === 0 ? null : bytes;
+  }
+
   async function run(showId: string): Promise<Result<Archived>> {
     const frozen = await store.freezeShow(showId, owner);
     if (!frozen.ok) return frozen;
@@ -107,7 +117,7 @@ export function createArchives(options: ArchivesOptions): RunningArchives {
     const renewing = setInterval(() => void store.freezeShow(showId, owner), LIMITS.archiveLeaseMs / 3).unref();
     const partial = partialFolder(showId);
     try {
-      options.prepareFolder(folder);
+      options.prepareFolder(folder, unwrap(await store.hasArchives()));
       const { identity } = await checkFolders(showId);
       await removePartials(showId);
       const manifest = await write(showId, show, identity, partial);
@@ -274,14 +284,34 @@ export function createArchives(options: ArchivesOptions): RunningArchives {
       return ok({ files });
     },
 
-    async bytesOf(showId) {
+    async filesOf(showId) {
+      const bytes = await bytesOf(showId).catch(() => null);
+      if (bytes !== null) return { archiveFiles: 'found', archiveBytes: bytes };
+      const isArchived = unwrap(await store.archiveOf(showId)) !== null;
+      return { archiveFiles: isArchived ? 'missing' : 'none', archiveBytes: null };
+    },
+
+    async checkFree(showId) {
+      const identity = await store.identityOf(showId);
+      if (!identity.ok) return identity;
       try {
-        const { own } = await checkFolders(showId);
-        let bytes = 0;
-        for (const path of own) for (const name of await readdir(path)) bytes += (await stat(join(path, name))).size;
-        return own.length === 0 ? null : bytes;
-      } catch {
-        return null;
+        if (identity.value === null)
+          for (const path of [nextFolder(folder, showId), finalFolder(showId)]) await checkOwner(path, showId, null);
+        return ok(null);
+      } catch (error) {
+        const { message, folder: path } = error as ForeignArchive;
+        return fail('archive_conflict', `${message} Or give the show another id.`, { details: { folder: path } });
+      }
+    },
+
+    async checkFolder() {
+      const hasArchives = await store.hasArchives();
+      if (!hasArchives.ok || !hasArchives.value) return;
+      try {
+        options.prepareFolder(folder, true);
+      } catch (error) {
+        const { message } = asFolderError(folder, 'ARCHIVE_DIR', error);
+        logger.error({ reason: message }, 'shows cannot be archived');
       }
     },
 

@@ -30,13 +30,25 @@ export function prepareFolder(path: string, setting: FolderSetting = 'DATA_DIR')
   }
 }
 
+/** Marks a folder that has archives. */
+const ARCHIVE_MARKER = '.stampede-archive';
+const MARKER_TEXT = 'This folder has archives of Stampede. Without this file, no more are written.\n';
+
+/** Says what to do if the folder has no marker. */
+const unmarked = (folder: string): string =>
+  `The archive folder ${folder} does not have the archives of this installation: its file ${ARCHIVE_MARKER} is ` +
+  'missing. Mount its disk, or set ARCHIVE_DIR to the folder that has them. If new archives should be written here, ' +
+  `make the file: touch ${join(folder, ARCHIVE_MARKER)}`;
+
 /**
- * Returns a function that prepares the folder of archives. Once it was there, it is not made again:
- * an archive would be written to the mount point of a disk that is gone.
+ * Returns a function that prepares the folder of archives. Once it was there, or has archives, it
+ * is not made again: an archive would be written to the mount point of a disk that is gone.
  */
-export function archiveFolderKeeper(): (path: string) => void {
+export function archiveFolderKeeper(): (path: string, hasArchives?: boolean) => void {
   let wasThere = false;
-  return (path) => {
+  return (path, hasArchives = false) => {
+    const marker = join(path, ARCHIVE_MARKER);
+    if (hasArchives && !existsSync(marker)) throw new Error(unmarked(path));
     wasThere ||= existsSync(path);
     if (wasThere) {
       try {
@@ -46,6 +58,7 @@ export function archiveFolderKeeper(): (path: string) => void {
       }
     } else prepareFolder(path, 'ARCHIVE_DIR');
     wasThere = true;
+    if (!existsSync(marker)) writeFileSync(marker, MARKER_TEXT, { mode: 0o600, flush: true });
   };
 }
 

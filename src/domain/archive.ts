@@ -96,6 +96,8 @@ export interface ArchiveStore {
   readReservations: ReadPage<ReservationView>;
   readSales(showId: string): Promise<Result<Array<SaleBooks | UnreadableRow>>>;
   readProducts(showId: string): Promise<Result<Array<Product | UnreadableRow>>>;
+  /** Returns whether any show was archived. */
+  hasArchives(): Promise<Result<boolean>>;
   /** Keeps the summary; all other keys expire. Returns null if the freeze was lost. */
   finishArchive(
     showId: string,
@@ -135,14 +137,22 @@ export interface Removed {
   readonly files: 'none' | 'deleted' | 'missing';
 }
 
+/** The files of a show. `none`: it is not archived. `missing`: it is, and they are not found. */
+export interface ArchiveFiles {
+  readonly archiveFiles: 'none' | 'found' | 'missing';
+  /** Their size; null if there are none. */
+  readonly archiveBytes: number | null;
+}
+
 /** Archives shows in files. `src/archive` implements it. */
 export interface Archives {
   /** Archives an ended show, or joins the run that does. Repeatable. */
   archive(showId: string): Promise<Result<Archived>>;
   /** Deletes a show and its archive. If its files are missing, only with `force`. */
   remove(showId: string, options?: { readonly force?: boolean }): Promise<Result<Removed>>;
-  /** Returns the size of the files of a show, or null if they are not found. */
-  bytesOf(showId: string): Promise<number | null>;
+  filesOf(showId: string): Promise<ArchiveFiles>;
+  /** Fails if Redis has no such show, and a folder has the place of its archive. */
+  checkFree(showId: string): Promise<Result<null>>;
 }
 
 /** What replaying an archive found. */

@@ -67,7 +67,7 @@ function retentionIn(view: Buffer | null | undefined): number | undefined {
 }
 
 export function createArchiveStore({ runner, recover, endAll, tick }: ArchiveStoreDeps): ArchiveStore {
-  const { shows: showsKey, retention: retentionKey } = runner.keys;
+  const { shows: showsKey, retention: retentionKey, archives: archivesKey } = runner.keys;
   const now = (): number => runner.connection.clock.now();
   const summaryOf = (showId: string, packed: Buffer): Result<ArchiveSummary> =>
     runner.decoded(`${runner.keysOf(showId).show} archive`, ok(packed), (bytes) => readSummary(bytes));
@@ -244,7 +244,12 @@ export function createArchiveStore({ runner, recover, endAll, tick }: ArchiveSto
         [...products].map(([id, bytes]) => decoded<Product>(`product ${id}`, bytes, readProduct)),
       ),
 
+    hasArchives: async () =>
+      mapped(await runner.guard((client) => client.exists(archivesKey)), (exists) => exists === 1),
+
     async finishArchive(showId, token, summary, keptMs) {
+      const noted = await runner.write('SET', archivesKey, '1');
+      if (!noted.ok) return noted;
       const args = { op: 'finish', token, keptMs: keptMs + EXPIRE_MARGIN_MS };
       const done = await step(showId, args, [pack(summary)]);
       if (!done.ok) return done;

@@ -52,6 +52,8 @@ export function createKeys(prefix: string) {
     resting: `${prefix}resting`,
     /** Sorted set of shows by when the next step of their end is looked at (retention.ts). */
     retention: `${prefix}retention`,
+    /** Exists since the first show was archived (archive-store.ts). */
+    archives: `${prefix}archives`,
     /** How live nodes publish (relay-mode.ts). */
     relay: `${prefix}relay`,
     /** Exists while a process lives that knows no newer format of shows (formats.ts). */

@@ -2,6 +2,7 @@
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createErasures, verifyArchive } from '../../src/archive/index.ts';
+import { archiveFolderKeeper } from '../../src/config/index.ts';
 import type { ShowIdentity } from '../../src/domain/archive.ts';
 import { createRetention } from '../../src/jobs/index.ts';
 import { createLogger } from '../../src/telemetry/logger.ts';
@@ -318,4 +319,30 @@ test('an erasure says which archive is missing, and is done when it was put back
       message: /^The archive folder .* cannot be used: it is not a folder\. Set ARCHIVE_DIR/,
     },
   });
+});
+
+test('a folder without the mark of earlier archives takes none: its disk may not be mounted (I9)', async (t) => {
+  const installation = await fixture.connectAnother({ keyPrefix: 'mark:' });
+  const [folder, mountPoint] = [temporaryFolder(t), temporaryFolder(t)];
+  const marker = '.stampede-archive';
+  const { lines, logger } = warnings();
+  const prepared = (path: string) => archivesOf(installation, path, { prepareFolder: archiveFolderKeeper(), logger });
+  const [first, second] = [newShow(), newShow()];
+  for (const show of [first, second]) await ended(show, installation);
+  await prepared(folder).checkFolder();
+  unwrap(await prepared(folder).archive(first));
+  t.same(readdirSync(folder).sort(), [marker, first].sort());
+  await prepared(folder).checkFolder();
+  t.same(lines, [], 'nothing is wrong');
+
+  const started = prepared(mountPoint);
+  await started.checkFolder();
+  t.match(lines, [/shows cannot be archived/], 'it is logged at the start');
+  t.match(lines[0], /Mount its disk, or set ARCHIVE_DIR/);
+  const message = new RegExp(`is as before\\. .* make the file: touch ${join(mountPoint, marker)}$`);
+  t.match(await started.archive(second), { ok: false, error: { code: 'archive_failed', message } });
+  t.equal(unwrap(await installation.getShow(second)).state, 'ended');
+  t.same(readdirSync(mountPoint), []);
+  writeFileSync(join(mountPoint, marker), '');
+  t.match(await started.archive(second), { ok: true });
 });

@@ -18,7 +18,7 @@ t.test('a show is archived at once, stays listed and is gone for every request (
   t.equal((await post(`/v1/shows/gala/reservations/${id}/confirm`, { orderRef: 'o', amount: 3998 })).status, 200);
   await post('/v1/shows/gala/end');
   const live = (await request('/v1/shows/gala/size')).body;
-  t.match(live, { redisBytes: Number, keys: Number, archiveBytes: null, expiring: undefined });
+  t.match(live, { redisBytes: Number, keys: Number, archiveBytes: null, archiveFiles: 'none', expiring: undefined });
 
   const archived = await post('/v1/shows/gala/archive');
   const totals = { orders: 1, unitsSold: 2, revenue: { EUR: 3998 } };
@@ -54,7 +54,7 @@ t.test('a show is archived at once, stays listed and is gone for every request (
   const sizes = (await request('/v1/shows/gala/size')).body;
   const files = readdirSync(join(archiveDir, 'gala')).map((name) => statSync(join(archiveDir, 'gala', name)).size);
   const archiveBytes = files.reduce((sum, bytes) => sum + bytes, 0);
-  t.match(sizes, { archiveBytes, expiring: { keys: sizes.keys - 1, at: Number } });
+  t.match(sizes, { archiveBytes, archiveFiles: 'found', expiring: { keys: sizes.keys - 1, at: Number } });
   t.ok(sizes.redisBytes - sizes.expiring.redisBytes < 3_000, 'its summary stays in Redis');
   t.equal((await request('/v1/shows/gala/size', { key: null })).status, 401);
 
@@ -83,11 +83,17 @@ t.test('an archived show whose files are elsewhere is deleted by ?force=true, wh
   await post('/v1/shows/gala/end');
   t.equal((await post('/v1/shows/gala/archive')).status, 200);
   renameSync(join(archiveDir, 'gala'), join(archiveDir, 'away'));
+  t.match((await request('/v1/shows/gala/size')).body, { archiveBytes: null, archiveFiles: 'missing' });
   const remove = (query: string) =>
     request(`/v1/shows/gala${query}`, { method: 'DELETE', headers: { 'idempotency-key': 'once' } });
   const detail = /gala\. Nothing was deleted\. .* With \?force=true the show is deleted without them\.$/;
   t.match(await remove(''), { status: 503, body: { code: 'archive_failed', detail } });
-  t.match(await remove('?force=yes'), { status: 400, body: { code: 'invalid_request' } });
+  t.match(await remove('?force=yes'), {
+    ...{
+      status: 400,
+      body: { code: 'invalid_request', errors: [{ path: 'querystring/force', message: 'Must be true.' }] },
+    },
+  });
   t.match(await remove('?forced=true'), { status: 400, body: { code: 'invalid_request' } });
   t.equal((await request('/v1/shows/gala/archive')).status, 200, 'it is still listed');
   t.match(await remove('?force=true'), { status: 200, body: { show: 'gala', files: 'missing' } });
@@ -107,7 +113,10 @@ t.test('an archived show whose files are elsewhere is deleted by ?force=true, wh
   };
   const put = await request('/v1/shows/gala', { method: 'DELETE' });
   t.match(put, taken, 'the files were put back: Redis does not know the show, and the response names the folder');
+  t.match(await post('/v1/shows', { id: 'gala', title: 'Gala' }), taken, 'no show is planned that cannot be archived');
+  renameSync(folder, join(archiveDir, 'away'));
   await planShow(control);
+  renameSync(join(archiveDir, 'away'), folder);
   await post('/v1/shows/gala/end');
   t.match(await post('/v1/shows/gala/archive'), taken);
   t.equal((await post('/v1/shows/gala/archive')).headers['retry-after'], undefined, 'to repeat it is useless');
@@ -119,11 +128,28 @@ t.test('an archived show whose files are elsewhere is deleted by ?force=true, wh
   t.equal((await request('/v1/shows/other?force=true', { method: 'DELETE' })).status, 204, 'it has no archive');
 });
 
+t.test('an import that died is reported by every route of its show, with the time of its end', async (t) => {
+  const { request, post, store } = await startControl(t);
+  t.equal((await store.beginImport('left')).ok, true);
+  const said = (code: string) => ({
+    status: 409,
+    body: { code, detail: /^An import of the show left is under way, or died\./, details: { removedAt: Number } },
+  });
+  for (const path of ['', '/size', '/archive', '/products', '/sales/drop', '/verify'])
+    t.match(await request(`/v1/shows/left${path}`), said('illegal_move'), `GET ${path}`);
+  t.match(await post('/v1/shows/left/start'), said('illegal_move'));
+  t.match(await request('/v1/shows/left', { method: 'PATCH', body: { title: 'X' } }), said('illegal_move'));
+  t.match(await request('/v1/shows/left', { method: 'DELETE' }), said('illegal_move'));
+  t.match(await post('/v1/shows', { id: 'left', title: 'Left' }), said('already_exists'));
+  t.match(await request('/v1/shows/other'), { status: 404, body: { code: 'show_not_found' } });
+});
+
 t.test('an archive that takes long, or is made elsewhere, gets 202', async (t) => {
   const archives = {
     archive: async () => ok({ state: 'archiving' } as const),
     remove: async () => ok({ files: 'none' as const }),
-    bytesOf: async () => null,
+    filesOf: async () => ({ archiveFiles: 'none', archiveBytes: null }) as const,
+    checkFree: async () => ok(null),
   };
   const { post } = await startControl(t, { archives });
   const expected = { status: 202, body: { show: 'gala', state: 'archiving' } };

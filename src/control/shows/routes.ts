@@ -30,15 +30,17 @@ export const shows: Resource = {
         summary: 'Plan a show',
         description:
           'The same id with the same body returns the existing show. Without an id the engine derives one from the ' +
-          '`Idempotency-Key`.',
+          '`Idempotency-Key`. `archive_conflict`: `details.folder` in ARCHIVE_DIR has the place of its archive.',
         body: NewShow,
         response: { 201: Show },
-        errors: ['already_exists'],
+        errors: ['already_exists', 'archive_conflict'],
       }),
       async (request, reply) => {
         const { key, actor } = commandOf(request);
         // Derived from the key: a repeat finds its show even if a crash lost the recorded response.
         const id = request.body.id ?? `show-${hash('sha256', `${actor}\0${key}`, 'hex').slice(0, 20)}`;
+        // It would be noticed when the show is archived.
+        unwrap(await archives.checkFree(id));
         const created = await store.createShow({ ...request.body, id }, actor);
         const isTaken = !created.ok && created.error.code === 'already_exists';
         if (isTaken && request.body.id === undefined) throw refusal('idempotency_conflict');
@@ -80,7 +82,7 @@ export const shows: Resource = {
       }),
       async ({ params: { show } }) => ({
         ...unwrap(await store.sizeOf(show)),
-        archiveBytes: await archives.bytesOf(show),
+        ...(await archives.filesOf(show)),
       }),
     );
     app.patch(

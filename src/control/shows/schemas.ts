@@ -1,4 +1,5 @@
 import { type TSchema, Type } from 'typebox';
+import type { ArchiveFiles } from '../../domain/archive.ts';
 import type { ListedShow as Listed } from '../../domain/show.ts';
 import { WEB_ADDRESS_RULE } from '../../domain/web-address.ts';
 import { LIMITS } from '../../limits.ts';
@@ -98,7 +99,12 @@ export const ShowSizeSchema = Type.Object({
     ),
   ),
   archiveBytes: Type.Union([Count, Type.Null()], {
-    description: 'Size of the files of an archived show; null: ARCHIVE_DIR of this process does not have them',
+    description: 'Size of the files of an archived show; null: see `archiveFiles`',
+  }),
+  archiveFiles: Type.Unsafe<ArchiveFiles['archiveFiles']>({
+    type: 'string',
+    enum: ['none', 'found', 'missing'],
+    description: 'none: the show is not archived. missing: it is, and ARCHIVE_DIR of this process has no files of it',
   }),
 });
 export const ShowListQuery = StrictObject({
