@@ -4,6 +4,7 @@ import { link, readdir, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { isId } from '../domain/mistakes.ts';
 import type { ExaminedShow, MovableState, RawRecord, RecordExaminer, RecordPage } from '../domain/transfer.ts';
+import { type Failure, failure, StampedeError } from '../protocol/codes.ts';
 import { syncFolder } from './folders.ts';
 import { type FileEntry, hashFile, readLines, writeLines } from './lines.ts';
 
@@ -209,10 +210,11 @@ async function giveName(partial: string, path: string): Promise<void> {
   } catch (error) {
     const { code = '' } = error as NodeJS.ErrnoException;
     // Without its own file, another export to this path was faster.
-    if (code === 'EEXIST' || code === 'ENOENT') throw new Error(`${path} was made meanwhile. Give another name.`);
+    if (code === 'EEXIST' || code === 'ENOENT')
+      throw new StampedeError(failure('already_exists', `${path} was made meanwhile. Give another name.`));
     // A file system without hard links.
     const problem = await pathProblem(path);
-    if (problem !== null) throw new Error(problem);
+    if (problem !== null) throw new StampedeError(problem);
     await rename(partial, path);
   }
 }
@@ -225,8 +227,10 @@ async function removePartials(path: string): Promise<void> {
 }
 
 /** Returns why a file cannot be made at this path, or null. */
-export async function pathProblem(path: string): Promise<string | null> {
-  if ((await stat(path).catch(() => null)) !== null) return `${path} exists. Give another name, or delete it.`;
+export async function pathProblem(path: string): Promise<Failure | null> {
+  if ((await stat(path).catch(() => null)) !== null)
+    return failure('already_exists', `${path} exists. Give another name, or delete it.`);
   const folder = await stat(dirname(path)).catch(() => null);
-  return folder?.isDirectory() ? null : `${dirname(path)} is no folder, so ${basename(path)} cannot be made there.`;
+  if (folder?.isDirectory()) return null;
+  return failure('not_found', `${dirname(path)} is no folder, so ${basename(path)} cannot be made there.`);
 }

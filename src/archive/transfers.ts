@@ -1,7 +1,7 @@
 /** Moves a show between Redis servers by a file ("Exports" in src/README.md). */
 import { randomUUID } from 'node:crypto';
 import type { Page } from '../domain/archive.ts';
-import { fileReason, NOT_READ, type Reasons } from '../domain/file-errors.ts';
+import { fileReason, NOT_READ } from '../domain/file-errors.ts';
 import type { RawRecord, RecordPage, TransferStore } from '../domain/transfer.ts';
 import { LIMITS } from '../limits.ts';
 import { fail, ok, type Result, StampedeError } from '../protocol/codes.ts';
@@ -22,10 +22,20 @@ function unwrap<T>(result: Result<T>): T {
   return result.value;
 }
 
-/** Returns the failure of the store, or of the file with its reason. */
-function failureOf(error: unknown, what: string, reasons?: Reasons): Result<never> {
+/** Returns the failure of the store, or of the disk with its reason. */
+function failureOf(error: unknown, what: string): Result<never> {
   if (error instanceof StampedeError) return { ok: false, error: error.failure };
-  return fail('archive_failed', `${what}: ${fileReason(error, reasons)}`);
+  return fail('archive_failed', `${what}: ${fileReason(error)}`);
+}
+
+/** Returns why a file cannot be imported: it is missing, cannot be read, or is no good export. */
+function importFailure(error: unknown, path: string): Result<never> {
+  if (error instanceof StampedeError) return { ok: false, error: error.failure };
+  const { code = '' } = error as NodeJS.ErrnoException;
+  if (code === 'ENOENT') return fail('not_found', `There is no file ${path}. Check its path.`);
+  const isOfDisk = /^E[A-Z]+$/.test(code) && code !== 'EISDIR';
+  const reason = fileReason(inWords(error), NOT_READ);
+  return fail(isOfDisk ? 'archive_failed' : 'invalid_request', `${path} cannot be imported: ${reason}`);
 }
 
 /** Writes a show that is not live to a file. Changes of the show are refused meanwhile. */
@@ -35,7 +45,7 @@ export async function exportShow(
   engine: string,
 ): Promise<Result<ExportFile>> {
   const problem = await pathProblem(path);
-  if (problem !== null) return fail('archive_failed', problem);
+  if (problem !== null) return { ok: false, error: problem };
   const token = randomUUID();
   const frozen = await store.freezeExport(showId, token);
   if (!frozen.ok) return frozen;
@@ -83,7 +93,6 @@ function inWords(error: unknown): unknown {
 
 /** Reads a show from a file. It exists completely, or for no request. */
 export async function importShow({ store, path, onProgress }: TransferOptions): Promise<Result<ExportFile>> {
-  const unreadable = `${path} cannot be imported`;
   let found: ExportFile;
   try {
     const examiner = store.examineRecords();
@@ -97,7 +106,7 @@ export async function importShow({ store, path, onProgress }: TransferOptions): 
       },
     });
   } catch (error) {
-    return failureOf(inWords(error), unreadable, NOT_READ);
+    return importFailure(error, path);
   }
   const { show, header, manifest } = found;
   const begun = await store.beginImport(show.show);
@@ -119,6 +128,6 @@ export async function importShow({ store, path, onProgress }: TransferOptions): 
     return ok(found);
   } catch (error) {
     await store.abortImport(show.show, token);
-    return failureOf(error, unreadable);
+    return importFailure(error, path);
   }
 }

@@ -1,4 +1,5 @@
 /** `stampede verify` and `stampede reconcile`: compare a show's ledger with its books. */
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { environment, loadConfig, type OwnFlags } from '../config/index.ts';
 import type { ArchiveVerification } from '../domain/archive.ts';
@@ -8,7 +9,7 @@ import type { Failure, Result } from '../protocol/codes.ts';
 import type { ConnectedStore } from '../redis/index.ts';
 import { verifyArchiveAt } from './archive.ts';
 import { type Command, EXIT, print, refuse } from './command.ts';
-import { helpWithStore as help, isShowId, NO_SHOW, printFailure, withStore } from './with-store.ts';
+import { FIND_ARCHIVE, helpWithStore as help, isShowId, NO_SHOW, printFailure, withStore } from './with-store.ts';
 
 const OWN = {
   show: { placeholder: 'id', help: 'the show' },
@@ -83,10 +84,13 @@ async function run(audit: Audit, argv: readonly string[]): Promise<number> {
 }
 
 /** An archived show has no books in Redis, and files to verify. */
-const withArchive = (error: Failure, archive: string): Failure =>
-  error.code === 'show_archived'
-    ? { ...error, message: `${error.message} Use: stampede verify --archive ${archive}` }
-    : error;
+function withArchive(error: Failure, archive: string): Failure {
+  if (error.code !== 'show_archived') return error;
+  const next = existsSync(archive)
+    ? `Use: stampede verify --archive ${archive}`
+    : `Its archive is not here: ${archive} does not exist. ${FIND_ARCHIVE}`;
+  return { ...error, message: `${error.message} ${next}` };
+}
 
 function report(found: Verification | Reconciliation | ArchiveVerification): string {
   const { show, entries, reservations, refusals, localRefusals, sales, violations } = found;

@@ -1,4 +1,5 @@
 /** `stampede export` and `stampede import`: move a show to another Redis server. */
+import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { type ExportFile, exportShow, importShow, type TransferOptions } from '../archive/index.ts';
 import { type ConfigError, environment, loadConfig, VERSION } from '../config/index.ts';
@@ -6,7 +7,7 @@ import { counted } from '../domain/counted.ts';
 import type { Failure, Result } from '../protocol/codes.ts';
 import type { ConnectedStore } from '../redis/index.ts';
 import { type Command, EXIT, print, printError, refuse } from './command.ts';
-import { helpWithStore as help, isShowId, NO_SHOW, printFailure, withStore } from './with-store.ts';
+import { FIND_ARCHIVE, helpWithStore as help, isShowId, NO_SHOW, printFailure, withStore } from './with-store.ts';
 
 const SHOW = { show: { placeholder: 'id', help: 'the show' } } as const;
 const PROGRESS_EVERY_MS = 2_000;
@@ -119,10 +120,16 @@ async function run(transfer: Transfer, argv: readonly string[]): Promise<number>
 }
 
 /** The archive of a show is not in its export. */
-const filesHint = (isExport: boolean, show: string, archiveDir: string): string =>
-  isExport
-    ? `Its archive is not in the file: copy the folder ${join(archiveDir, show)} to the ARCHIVE_DIR of the new server`
+function filesHint(isExport: boolean, show: string, archiveDir: string): string {
+  const folder = join(archiveDir, show);
+  if (isExport)
+    return existsSync(folder)
+      ? `Its archive is not in the file: copy the folder ${folder} to the ARCHIVE_DIR of the new server`
+      : `Its archive is not in the file, and not here: ${folder} does not exist. ${FIND_ARCHIVE}`;
+  return existsSync(folder)
+    ? `Its archive was not in the file. Check the folder that is here: stampede verify --archive ${folder}`
     : `Its archive was not in the file: copy the folder ${show} of the old ARCHIVE_DIR to ${archiveDir}`;
+}
 
 /** An import names the server on which the show exists. */
 const atPlace = (error: Failure, place: string): Failure =>

@@ -25,6 +25,9 @@ const RESTART_MS_MAX = 10_000;
 const EMBEDDED_HELP = `With an embedded Redis the command connects to the engine that runs on DATA_DIR. If none runs, it
 starts the server until it is done.`;
 
+/** For a show whose archive is not in the ARCHIVE_DIR of the command. */
+export const FIND_ARCHIVE = 'Set ARCHIVE_DIR as for the engine that archived the show.';
+
 interface WithStore {
   readonly usage: string;
   readonly description: string;
@@ -38,6 +41,7 @@ export const helpWithStore = ({ usage, description, own }: WithStore): string =>
       ...REDIS_PARTS,
       'keyPrefix',
       'dataDir',
+      'archiveDir',
       'logLevel',
     ]),
   );
@@ -93,7 +97,12 @@ export async function printFailure(
   show: string,
   place: string,
 ): Promise<number> {
-  const text = code === 'show_not_found' ? await unknownShow(store, show, place) : message;
-  printError(`stampede ${command}: ${code}: ${text}`);
+  const missing = code === 'show_not_found' ? await store.whyMissing(show) : null;
+  const isImported = missing?.ok === false && missing.error.code === 'illegal_move';
+  if (isImported) printError(`stampede ${command}: ${missing.error.code}: ${missing.error.message}`);
+  else {
+    const text = missing === null ? message : await unknownShow(store, show, place);
+    printError(`stampede ${command}: ${code}: ${text}`);
+  }
   return EXIT.failed;
 }

@@ -29,7 +29,7 @@ const imported = () => importShow({ store: next.store, path });
 async function refusalOf(t: Test, name: string, file: ExportedRows): Promise<string> {
   writeExportFile(path, file);
   const result = await imported();
-  if (!result.ok && result.error.code === 'archive_failed' && !result.error.message.includes('\n'))
+  if (!result.ok && result.error.code === 'invalid_request' && !result.error.message.includes('\n'))
     return result.error.message;
   t.fail(name, { result });
   return '';

@@ -39,7 +39,7 @@ test('an export does not replace a file that was made meanwhile; of two to one p
   const [show, other] = [await soldShow(), await soldShow()];
   const onProgress = (): void => writeFileSync(path, 'of another program');
   const late = await exportShow({ store, path, onProgress }, show, '0.0.0-test');
-  t.match(late, { ok: false, error: { code: 'archive_failed', message: /was made meanwhile/ } });
+  t.match(late, { ok: false, error: { code: 'already_exists', message: /was made meanwhile/ } });
   t.equal(readFileSync(path, 'utf8'), 'of another program');
   t.same(readdirSync(folder), ['show'], 'nothing partial remains');
 
@@ -89,7 +89,7 @@ test('a live show and one that is being archived are refused; ended and archived
     archive: { show },
     ...addresses,
   });
-  t.equal(outcome(await exported('ghost', path)), 'archive_failed', 'the file exists');
+  t.equal(outcome(await exported('ghost', path)), 'already_exists', 'the file exists');
   t.equal(outcome(await exported('ghost', join(folder, 'ghost'))), 'show_not_found');
 });
 
@@ -294,11 +294,13 @@ test('a file that is not what was exported is refused in one sentence, and nothi
     const file = join(folder, 'hostile');
     writeFileSync(file, bytes);
     const result = await imported(file);
-    t.match(result, { ok: false, error: { code: 'archive_failed', message: /cannot be imported: / } }, name);
+    t.match(result, { ok: false, error: { code: 'invalid_request', message: /cannot be imported: / } }, name);
     if (!result.ok) t.match(result.error.message, says, name);
     if (!result.ok) t.notMatch(result.error.message, /\n/, name);
   }
-  t.equal(outcome(await imported(join(folder, 'none'))), 'archive_failed');
+  const none = join(folder, 'none');
+  const message = `There is no file ${none}. Check its path.`;
+  t.match(await imported(none), { ok: false, error: { code: 'not_found', message } });
   t.same(await keysThere(), before, 'nothing was written');
   t.notOk(existsSync(join(folder, 'hostile.partial')));
 });

@@ -41,10 +41,17 @@ t.test('after RETENTION a job archives an ended show, and verify --archive prove
   t.match(JSON.parse(json.stdout), { sha256: body.sha256, violations: { length: 0 } });
 
   const moved = join(dataDir, 'friday');
-  const [shown, exported] = await Promise.all([
+  const elsewhere = ['--archive-dir', join(dataDir, 'none'), '--data-dir', dataDir];
+  const [shown, exported, missing, unlisted] = await Promise.all([
     run(['verify', '--show', 'friday', '--data-dir', dataDir]),
     run(['export', '--show', 'friday', moved, '--data-dir', dataDir]),
+    run(['verify', '--show', 'friday', ...elsewhere]),
+    run(['export', '--show', 'friday', `${moved}.2`, ...elsewhere]),
   ]);
+  const notHere =
+    /not (?:in the file, and not )?here: \S+none\/friday does not exist\. Set ARCHIVE_DIR as for the engine/;
+  t.match(missing, { code: 1, stderr: notHere });
+  t.match(unlisted, { code: 0, stdout: notHere });
   t.match(shown, { code: 1, stderr: `show_archived: The show is archived. Use: stampede verify --archive ${folder}` });
   t.match(exported, {
     code: 0,

@@ -54,7 +54,7 @@ t.test('a show moves from a Redis to an embedded one, and verifies there', async
   t.match(refused, {
     code: 1,
     stdout: '',
-    stderr: /^stampede import: archive_failed: \S+text cannot be imported: .*\n$/,
+    stderr: /^stampede import: invalid_request: \S+text cannot be imported: .*\n$/,
   });
   unwrap(await store.startShow('friday', HOST));
   const live = await run(['export', '--show', 'friday', join(folder, 'live')], env);
