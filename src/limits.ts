@@ -118,6 +118,10 @@ export const LIMITS = Object.freeze({
    */
   lookupStormMembers: 100,
   lookupStormPauseMs: 100,
+  /** Waitlist entries whose position is looked up per report of counts. A user may have many. */
+  positionsPerReportMax: 500,
+  /** Members who wait per call: about 30 us each, and a rush should not wait for them. */
+  positionsUsersPerCallMax: 50,
   roomsPerNodeMax: 20_000,
   countdownHorizonMs: 24 * 60 * 60 * 1000,
 

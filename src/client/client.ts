@@ -239,11 +239,7 @@ export class StampedeClient {
     return outcome;
   }
 
-  async #waitlist(
-    op: 'join' | 'leave',
-    request: WaitlistRequest,
-    more: { qty?: number },
-  ): Promise<Outcome<WaitlistResult>> {
+  async #waitlist(op: 'join' | 'leave', request: WaitlistRequest, more: { qty?: number }) {
     const { sale, sku } = request;
     const { key, outcome } = await this.#keyed.repeat(request, [op, sale, sku, more.qty], (id, key) => ({
       ...{ t: 'waitlist', id, key, op, sale, sku, ...more },
@@ -323,7 +319,7 @@ export class StampedeClient {
         this.#apply(() => this.#model.applyFrame(message), message.snapshot !== undefined);
         if (message.state !== undefined) this.#emitter.emit('state', message.state);
         if (message.snapshot !== undefined) this.#pages.restart(message.snapshot.more);
-        if (message.missed !== undefined && message.missed > 0) this.#emitter.emit('missed', message.missed);
+        if (message.missed) this.#emitter.emit('missed', message.missed);
         break;
       case 'ok': {
         // Now, not when the caller continues: a later message may say that it was lost.
@@ -349,6 +345,9 @@ export class StampedeClient {
       }
       case 'mute':
         return this.#updateYou({ mutedUntil: message.until });
+      case 'waits':
+        this.#model.applyWaits(message.waits);
+        break;
       case 'bye':
         this.#movedTo = message.url === undefined ? null : gatewayBaseOrNull(message.url);
         this.#emitter.emit('bye', message);

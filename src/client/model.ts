@@ -40,7 +40,7 @@ export interface ShowModel {
   readonly sales: ReadonlyMap<string, SaleView>;
   /** Your holds and orders, with some that ended. */
   readonly reservations: ReadonlyMap<string, ReservationView>;
-  /** Your waitlist entries by `waitKey(sale, sku)`. */
+  /** Your waitlist entries by `waitKey(sale, sku)`. Their `place` is kept current. */
   readonly waits: ReadonlyMap<string, WaitView>;
   /** Newest last, bounded. */
   readonly chat: readonly ChatMessage[];
@@ -126,12 +126,17 @@ export class Model implements ShowModel {
     this.reservations.clear();
     for (const known of before.values()) if (isEnded(known)) this.reservations.set(known.id, known);
     for (const listed of reservations) this.reservations.set(listed.id, listed);
-    this.waits.clear();
-    for (const wait of waits) this.waits.set(waitKey(wait.sale, wait.sku), wait);
+    this.applyWaits(waits);
     return {
       lost: [...before.values()].filter(({ id }) => !this.reservations.has(id)),
       changed: reservations.filter(({ id, state }) => before.get(id)?.state !== state),
     };
+  }
+
+  /** Replaces waitlist entries. */
+  applyWaits(waits: readonly WaitView[]): void {
+    this.waits.clear();
+    for (const wait of waits) this.waits.set(waitKey(wait.sale, wait.sku), wait);
   }
 
   /** Replies and personal messages may arrive in any order: an ended hold stays ended. */
@@ -154,9 +159,8 @@ export class Model implements ShowModel {
     this.show = snapshot.show;
     this.announcement = snapshot.announcement ?? null;
     this.products.clear();
-    for (const product of snapshot.products) this.products.set(product.id, product);
     this.sales.clear();
-    for (const sale of snapshot.sales) this.sales.set(sale.id, sale);
+    this.applyPage(snapshot);
     this.#applyState(snapshot.state);
     this.isComplete = snapshot.more === undefined;
     return true;

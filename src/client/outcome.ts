@@ -22,3 +22,5 @@ export const failed = (
   code: ClientErrorCode,
   message: string,
 ): { readonly ok: false; readonly error: ClientFailure } => ({ ok: false, error: { code, message } });
+
+export const NOT_CONNECTED = failed('disconnected', 'Not connected, so nothing was sent. Try again when connected.');

@@ -20,7 +20,7 @@ import type { ConnectionState } from './connection.ts';
 import { watchCountdown } from './countdown.ts';
 import { connect } from './index.ts';
 import type { ChatMessage } from './model.ts';
-import type { Outcome } from './outcome.ts';
+import { NOT_CONNECTED, type Outcome } from './outcome.ts';
 import type { ClientOptions, CountdownReading, ReserveRequest, ReserveResult } from './types.ts';
 
 /** The show as it is now. Lists keep their identity until the next change. */
@@ -148,11 +148,6 @@ export interface ReserveValues {
   /** Forgets the outcome. */
   readonly reset: () => void;
 }
-
-const NOT_CONNECTED: Outcome<never> = {
-  ok: false,
-  error: { code: 'disconnected', message: 'Not connected, so nothing was sent. Try again when connected.' },
-};
 
 /** Reserves, and renders again with the outcome. */
 export function useReserve(client: StampedeClient | null): ReserveValues {

@@ -4,7 +4,7 @@
  * reply arrives or its deadline passes: for a known key the server returns the recorded result.
  */
 import type { ClientMessage, ErrorMessage, Ok } from '../protocol/messages.ts';
-import { type ClientFailure, failed, type Outcome } from './outcome.ts';
+import { type ClientFailure, failed, NOT_CONNECTED, type Outcome } from './outcome.ts';
 
 export interface RequestsOptions {
   /** Returns false without an open connection. */
@@ -123,8 +123,7 @@ export class Requests {
       this.#pending.add(pending);
       pending.deadlineTimer = setTimeout(() => this.#giveUp(pending), deadlineMs);
       const sent = this.#attempt(pending);
-      if (!sent && !isKeyed)
-        this.#settle(pending, failed('disconnected', 'Not connected, so nothing was sent. Try again when connected.'));
+      if (!sent && !isKeyed) this.#settle(pending, NOT_CONNECTED);
     });
   }
 
@@ -159,7 +158,7 @@ export class Requests {
           'unknown_outcome',
           'No reply arrived in time. The request may have succeeded: repeat it with the same key.',
         )
-      : failed('disconnected', 'Not connected in time, so nothing was sent. Try again.');
+      : NOT_CONNECTED;
     this.#settle(pending, outcome);
   }
 

@@ -111,7 +111,7 @@ export interface ReserveResult {
   readonly key: string;
 }
 
-/** Your position after joining or leaving. */
+/** Your position after joining or leaving. Later it is in `model.waits`. */
 export interface WaitlistResult {
   /** 1 is next, 0 after leaving. */
   readonly place: number;

@@ -60,6 +60,8 @@ export interface CountsResult {
   readonly counts: Counts;
   readonly epoch: string;
   readonly rev: number;
+  /** Waitlist entries that ended so far, over all SKUs: only their ends move positions. */
+  readonly endedWaits: number;
 }
 
 /**

@@ -51,6 +51,7 @@ const MESSAGES: Readonly<Record<ServerMessage['t'], string>> = {
   you: 'A reservation of yours changed, on any device (W-4).',
   holdings: 'Replaces what you know of your reservations and waitlist entries (W-7).',
   mute: 'A host has muted you, or lifted the mute (L-4).',
+  waits: 'Replaces what you know of your waitlist entries: a position has changed (W-9).',
   bye: 'The server closes the connection now, with this close code (W-5).',
 };
 const DESCRIPTION =

@@ -70,5 +70,6 @@ export const SERVER_EXAMPLES: { readonly [T in ServerMessage['t']]: Extract<Serv
   you: { t: 'you', at: AT, reservation },
   holdings: { t: 'holdings', at: AT, reservations: [reservation], waits: [wait] },
   mute: { t: 'mute', at: AT, until: AT + 300_000 },
+  waits: { t: 'waits', at: AT, waits: [{ ...wait, place: 1 }] },
   bye: { t: 'bye', at: AT, code: 4000, reason: 'draining', message: 'The node stops.', reconnectAfterMs: 1200 },
 };

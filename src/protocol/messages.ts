@@ -349,6 +349,13 @@ export interface Mute {
   until?: number;
 }
 
+/** Personal lane: replaces waitlist entries, because a position has changed (W-9). */
+export interface Waits {
+  t: 'waits';
+  at: number;
+  waits: WaitView[];
+}
+
 /** Announces that the server closes the connection. */
 export interface Bye {
   t: 'bye';
@@ -366,4 +373,4 @@ export interface Bye {
 }
 
 /** What a server sends. A client ignores types that it does not know. */
-export type ServerMessage = Welcome | Frame | Ok | ErrorMessage | You | Holdings | Mute | Bye;
+export type ServerMessage = Welcome | Frame | Ok | ErrorMessage | You | Holdings | Mute | Waits | Bye;

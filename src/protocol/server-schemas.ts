@@ -31,6 +31,7 @@ import {
   type Sku,
   type Snapshot,
   type StateView,
+  type Waits,
   type WaitView,
   type Welcome,
   type You,
@@ -201,6 +202,7 @@ export const SERVER_SCHEMAS: Readonly<Record<ServerMessage['t'], Schema>> = {
   you: object<You>(null, { ...base('you'), reservation }),
   holdings: object<Holdings>(null, { ...base('holdings'), reservations: listOf(reservation), waits: listOf(wait) }),
   mute: object<Mute>(null, { ...base('mute'), until: optional(time) }),
+  waits: object<Waits>(null, { ...base('waits'), waits: listOf(wait) }),
   bye: object<Bye>(null, {
     ...{ ...base('bye'), code: enumOf(...Object.values(CLOSE)), reason: string, message: optional(string) },
     ...{ reconnectAfterMs: optional(count), url: optional(string), pass: optional(string) },

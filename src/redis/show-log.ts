@@ -167,9 +167,9 @@ export function createShowLog(runner: ScriptRunner): ShowLog {
 
     async reportCounts(showId, node, viewers, heartsDelta, newcomers = [], busy = []) {
       const args = [node, viewers, heartsDelta, LIMITS.nodeCountsTtlMs, newcomers.map(anonymous), busy];
-      return mapped(await runner.run('counts', showId, args), ([sum, peak, hearts, epoch, rev, unique]) => ({
+      return mapped(await runner.run('counts', showId, args), ([sum, peak, hearts, epoch, rev, unique, ended]) => ({
         counts: { viewers: Number(sum), peak: Number(peak), hearts: numberOf(hearts), unique: Number(unique) },
-        ...{ epoch: textOf(epoch), rev: numberOf(rev) },
+        ...{ epoch: textOf(epoch), rev: numberOf(rev), endedWaits: numberOf(ended) },
       }));
     },
 

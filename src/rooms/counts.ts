@@ -13,6 +13,8 @@ export interface CountsReporterOptions {
   readonly log: Pick<ShowLog, 'reportCounts'>;
   readonly clock: Clock;
   readonly onResult: (result: CountsResult) => void;
+  /** Whether results are needed each second, though nothing has changed here. */
+  readonly areResultsNeeded: () => boolean;
   /** This node can no longer serve the show. */
   readonly onGone: () => void;
   readonly onUnexpected: (error: unknown) => void;
@@ -86,12 +88,14 @@ export class CountsReporter {
     if (this.reportedViewers !== 0 || this.newcomers.size > 0) await this.report();
   }
 
-  private schedule(): void {
+  /** Schedules the next report. Call it when results are needed from now on. */
+  schedule(): void {
     const isMore = this.hearts > 0 || this.newcomers.size > 0 || this.busy.size + this.unreported.size > 0;
     const hasChanged = isMore || this.viewers !== this.reportedViewers;
     if (this.isClosed || this.running !== null || (!hasChanged && this.viewers === 0)) return;
-    const { clock } = this.options;
-    const dueMs = this.lastReportMs + (hasChanged ? LIMITS.countsTickMs : REPEAT_MS);
+    const { clock, areResultsNeeded } = this.options;
+    const pauseMs = hasChanged || areResultsNeeded() ? LIMITS.countsTickMs : REPEAT_MS;
+    const dueMs = this.lastReportMs + pauseMs;
     if (this.alarm.isSet && this.dueMs <= dueMs) return;
     this.dueMs = dueMs;
     this.alarm.set(Math.max(0, dueMs - clock.nowMs()));

@@ -13,6 +13,7 @@ export interface HoldingsLookupOptions {
   readonly showId: string;
   readonly store: Pick<ReservationStore, 'holdingsOf' | 'getReservation'>;
   readonly clock: Clock;
+  readonly usersPerCallMax: number;
   /** All members of the room, for the retry. */
   readonly members: () => Iterable<Member>;
   /** A reservation that was live here has ended without an announcement. */
@@ -21,6 +22,8 @@ export interface HoldingsLookupOptions {
   readonly onReplaced: (member: Member) => void;
   /** A lookup with a baseline is done. */
   readonly onRefetched: (member: Member, baseline: readonly ReservationView[]) => void;
+  /** A lookup is done. */
+  readonly onKnown: (member: Member) => void;
   readonly onUnexpected: (error: unknown) => void;
 }
 
@@ -80,8 +83,8 @@ export class HoldingsLookup {
   private async run(): Promise<void> {
     if (this.isRunning) return;
     this.isRunning = true;
-    const { store, showId, clock, onUnexpected } = this.options;
-    let usersMax: number = LIMITS.holdingsUsersPerCallMax;
+    const { store, showId, clock, usersPerCallMax, onUnexpected } = this.options;
+    let usersMax = usersPerCallMax;
     while (this.queue.length > 0) {
       const batch = this.queue.splice(0, usersMax);
       for (const { holdings } of batch) if (typeof holdings === 'object') holdings.phase = 'sent';
@@ -89,9 +92,7 @@ export class HoldingsLookup {
       try {
         const result = await store.holdingsOf(showId, users);
         const isUnreadable = !result.ok && result.error.details?.['unreadable'] === true;
-        usersMax = isUnreadable
-          ? Math.max(1, batch.length >> 1)
-          : Math.min(LIMITS.holdingsUsersPerCallMax, 2 * usersMax);
+        usersMax = isUnreadable ? Math.max(1, batch.length >> 1) : Math.min(usersPerCallMax, 2 * usersMax);
         if (isUnreadable && batch.length > 1) {
           // The records of one member cannot be read: smaller calls find them.
           this.queue.unshift(...batch);
@@ -157,6 +158,7 @@ export class HoldingsLookup {
     member.holdings = state;
     if (typeof lookup !== 'object') return;
     if (state === 'known' && lookup.baseline !== null) this.options.onRefetched(member, lookup.baseline);
+    if (state === 'known') this.options.onKnown(member);
     lookup.finish();
   }
 

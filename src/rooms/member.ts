@@ -40,7 +40,7 @@ export class Member {
   holdings: HoldingsState = 'unknown';
   /** Live ones, and some that ended while this node followed the show. */
   reservations: ReservationView[] | null = null;
-  /** Waitlist entries with their positions at the last lookup. */
+  /** Waitlist entries with their positions at the last lookup; `positions.ts` sends changes. */
   waits: WaitView[] | null = null;
   /** Sales in which this user ever held or waited for units: a key may have a recorded result. */
   sales: string[] | null = null;
@@ -92,14 +92,18 @@ export class Member {
 
   /** What replaces all is on its way and may be older than this change: it is looked up again. */
   hasChanged(): void {
-    if (this.isSuperseded && typeof this.holdings === 'object' && this.holdings.phase === 'sent')
-      this.holdings.phase = 'outdated';
+    if (this.isSuperseded) this.outdateLookup();
+  }
+
+  /** A lookup that is on its way may be older than a change, so it is repeated. */
+  outdateLookup(): void {
+    if (typeof this.holdings === 'object' && this.holdings.phase === 'sent') this.holdings.phase = 'outdated';
   }
 
   remember(reservation: ReservationView): void {
     this.hasChanged();
     this.addSale(reservation.sale);
-    if (reservation.offer) for (const { sku } of reservation.lines) this.removeWait(reservation.sale, sku);
+    if (reservation.offer) for (const { sku } of reservation.lines) this.dropWait(reservation.sale, sku);
     const known = this.reservations;
     if (known === null) {
       this.reservations = [reservation];
@@ -123,7 +127,11 @@ export class Member {
   }
 
   removeWait(sale: string, sku: string): void {
-    this.hasChanged();
+    this.outdateLookup();
+    this.dropWait(sale, sku);
+  }
+
+  private dropWait(sale: string, sku: string): void {
     const left = this.waits?.filter((wait) => wait.sale !== sale || wait.sku !== sku) ?? [];
     this.waits = left.length > 0 ? left : null;
   }

@@ -1,17 +1,20 @@
 /**
  * The members of a room on this node: connected ones, and recently disconnected ones, who stay
  * cached so that a reconnect storm needs no Redis read. Sends changed reservations to all
- * connections of their buyer. See "Members of a room" in src/README.md.
+ * connections of their buyer, and changed waitlist positions. See "Members of a room" in
+ * src/README.md.
  */
 import type { Clock } from '../domain/clock.ts';
 import type { Decision, ReservationStore } from '../domain/reservation.ts';
 import type { ReservationChange } from '../domain/show-log.ts';
+import type { WaitlistRequest, WaitlistResult } from '../domain/waitlist.ts';
 import { type EncodeCounts, messageFrame } from '../fanout/frames.ts';
 import { LIMITS } from '../limits.ts';
 import type { Result } from '../protocol/codes.ts';
-import type { Holdings, Mute, ReservationView, You } from '../protocol/messages.ts';
-import { HoldingsLookup } from './holdings-lookup.ts';
+import type { Holdings, Mute, ReservationView, Waits, You } from '../protocol/messages.ts';
+import { HoldingsLookup, type HoldingsLookupOptions } from './holdings-lookup.ts';
 import { Member, type MemberConnection } from './member.ts';
+import { Positions } from './positions.ts';
 
 export interface MembersOptions {
   readonly showId: string;
@@ -20,6 +23,8 @@ export interface MembersOptions {
   readonly encodes: EncodeCounts;
   /** Redis time. */
   readonly now: () => number;
+  /** A member waits: `positions.report` must be called each second. */
+  readonly onWaiting: () => void;
   readonly onUnexpected: (error: unknown) => void;
 }
 
@@ -29,11 +34,14 @@ export class Members {
   /** Members without a connection, and when the last one left; oldest first. */
   private readonly lingering = new Map<Member, number>();
   private readonly lookups: HoldingsLookup;
+  /** Lookups of positions, so that no welcome waits behind them. */
+  private readonly refreshes: HoldingsLookup;
+  readonly positions: Positions;
 
   constructor(options: MembersOptions) {
     this.options = options;
-    const { showId, store, clock, onUnexpected } = options;
-    this.lookups = new HoldingsLookup({
+    const { showId, store, clock, onWaiting, onUnexpected } = options;
+    const forLookups: Omit<HoldingsLookupOptions, 'usersPerCallMax'> = {
       showId,
       store,
       clock,
@@ -42,6 +50,17 @@ export class Members {
       onEnded: (member, reservation) => this.update(member, reservation),
       onReplaced: (member) => this.sendHoldings(member),
       onRefetched: (member, baseline) => this.sendDifferences(member, baseline),
+      onKnown: (member) => this.positions.isLookedUp(member),
+    };
+    this.lookups = new HoldingsLookup({ ...forLookups, usersPerCallMax: LIMITS.holdingsUsersPerCallMax });
+    this.refreshes = new HoldingsLookup({ ...forLookups, usersPerCallMax: LIMITS.positionsUsersPerCallMax });
+    this.positions = new Positions({
+      lookUp: (member) => {
+        this.refreshes.invalidate(member);
+        void this.refreshes.request(member);
+      },
+      send: (member) => this.sendWaits(member),
+      onWaiting,
     });
   }
 
@@ -65,6 +84,7 @@ export class Members {
   leave(member: Member, connection: MemberConnection): void {
     member.connections = member.connections.filter((other) => other !== connection);
     if (member.isConnected) return;
+    this.positions.forget(member);
     const nowMs = this.options.clock.nowMs();
     this.lingering.set(member, nowMs);
     if (!member.isKnown) this.forget(member);
@@ -142,6 +162,17 @@ export class Members {
     if (!wasAnnounced) member.pendingReleases = [...(member.pendingReleases ?? []), id];
   }
 
+  /** Applies the result of a waitlist request. */
+  endWaitlist(
+    member: Member,
+    { op, sale, sku, qty = 1 }: Omit<WaitlistRequest, 'user'>,
+    { place }: WaitlistResult,
+  ): void {
+    if (op === 'join') member.addWait({ sale, sku, qty, place, joinedAt: this.options.now() });
+    else member.removeWait(sale, sku);
+    this.positions.hasRequested(member);
+  }
+
   /**
    * After a lost connection to Redis announcements may be missing: refetches all holdings. Under a
    * new epoch Redis may have lost some of them.
@@ -157,6 +188,7 @@ export class Members {
 
   stop(): void {
     this.lookups.stop();
+    this.refreshes.stop();
   }
 
   /** Never during a reserve: a member who reconnects must find what its result brings. */
@@ -208,6 +240,8 @@ export class Members {
   }
 
   private update(member: Member, reservation: ReservationView): void {
+    // A lookup that is on its way may still list the waitlist entry that the offer ended.
+    if (reservation.offer && reservation.state === 'held') member.outdateLookup();
     member.remember(reservation);
     this.send(member, reservation);
   }
@@ -219,12 +253,17 @@ export class Members {
 
   private sendHoldings(member: Member): void {
     const [reservations, waits] = [member.liveReservations(), member.waits ?? []];
+    this.positions.areSent(member);
     this.sendTo(member.connections, { t: 'holdings', at: this.options.now(), reservations, waits });
+  }
+
+  private sendWaits({ connections, waits }: Member): void {
+    this.sendTo(connections, { t: 'waits', at: this.options.now(), waits: waits ?? [] });
   }
 
   private sendTo(
     connections: readonly MemberConnection[],
-    message: You | Holdings | Mute,
+    message: You | Holdings | Mute | Waits,
     except?: MemberConnection,
   ): void {
     const frame = messageFrame(message, this.options.encodes);

@@ -105,13 +105,10 @@ export class RoomSales {
   }
 
   async waitlist(member: Member, request: Omit<WaitlistRequest, 'user'>): Promise<Result<WaitlistResult>> {
-    const { store, showId, now } = this.options;
-    const { op, sale, sku, qty = 1 } = request;
-    member.addSale(sale);
+    const { store, showId, members } = this.options;
+    member.addSale(request.sale);
     const result = await this.calls.run(() => store.waitlist(showId, { ...request, user: member.user }));
-    if (!result.ok) return result;
-    if (op === 'join') member.addWait({ sale, sku, qty, place: result.value.place, joinedAt: now() });
-    else member.removeWait(sale, sku);
+    if (result.ok) members.endWaitlist(member, request, result.value);
     return result;
   }
 

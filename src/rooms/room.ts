@@ -76,7 +76,7 @@ export class Room implements FollowerHandlers {
     this.chatLane = this.lanes.chat;
     this.welcomes = this.lanes.welcomes;
     this.resumer = new Resumer({ ...parts, ring: this.lanes.events, chat: this.chatLane });
-    this.members = new Members(parts);
+    this.members = new Members({ ...parts, onWaiting: () => this.counts.schedule() });
     this.sales = new RoomSales({
       ...parts,
       members: this.members,
@@ -92,6 +92,7 @@ export class Room implements FollowerHandlers {
     this.counts = new CountsReporter({
       ...parts,
       onResult: (result) => this.onCountsResult(result),
+      areResultsNeeded: () => this.members.positions.areNeeded,
       onGone: () => this.follower.reload(),
     });
   }
@@ -260,9 +261,10 @@ export class Room implements FollowerHandlers {
     this.counts.setConnections(user, this.connections.isShared(user, here) ? here : 0);
   }
 
-  private onCountsResult({ counts, ...position }: CountsResult): void {
+  private onCountsResult({ counts, endedWaits, ...position }: CountsResult): void {
     if (this.isClosed) return;
     if (this.replica.applyCounts(counts)) this.lanes.state.pushCounts(counts);
+    this.members.positions.report(endedWaits);
     this.follower.checkPosition(position);
   }
 }

@@ -70,8 +70,13 @@ t.test('two viewers take part in a sale', { skip }, async (t) => {
     t.ok(before <= 15);
     t.match(await button(ana, /^Held for you: Plain Tee/).textContent(), /^On hold · /);
     t.equal(await button(ana, /^Limit reached: Sun Cap/).textContent(), 'Limit reached');
+    const cy = await engine.join('cy');
+    await cy.joinWaitlist({ sale: 'flash', sku: 'TEE-M' });
     await button(bo, /^Join the waitlist: Plain Tee/).click();
-    await bo.getByText('You are number 1 on the waitlist', { exact: true }).waitFor();
+    await bo.getByText('You are number 2 on the waitlist', { exact: true }).waitFor();
+    await cy.leaveWaitlist({ sale: 'flash', sku: 'TEE-M' });
+    await bo.locator('.waiting', { hasText: 'You are number 1 on the waitlist' }).waitFor();
+    await bo.getByRole('status').filter({ hasText: 'You are number 1 on' }).waitFor({ state: 'attached' });
     t.equal(await button(bo, /^Buy: Sun Cap/).textContent(), 'Buy');
   });
 

@@ -170,6 +170,16 @@ t.test('a reservation that the server lost is reported as lost (W-7.2)', async (
   t.same([...client.model.reservations.keys()], ['r2']);
 });
 
+t.test('a waitlist position that has changed is in the model (W-9.1)', async (t) => {
+  const wait = { sale: 'flash', sku: 'a', qty: 1, joinedAt: 1 };
+  const you = { ...WELCOME.you, waits: [{ ...wait, place: 4 }] };
+  const { server, client } = await joined(t, { greet: (visit) => visit.say({ ...WELCOME, you }) });
+  const change = next(client, 'change');
+  (await server.visit(0)).say({ t: 'waits', at: 2, waits: [{ ...wait, place: 3 }] });
+  await change;
+  t.same([...client.model.waits], [['flash/a', { ...wait, place: 3 }]]);
+});
+
 t.test('the close code decides: reconnect, wait for the announced time, or stop (W-5.2, W-5.3)', async (t) => {
   const server = await serve(t, {
     greet: (visit, index) => {

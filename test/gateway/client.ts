@@ -5,7 +5,14 @@ import { connect, type Socket } from 'node:net';
 import { json } from 'node:stream/consumers';
 import { decode as msgpackDecode, encode as msgpackEncode } from '@msgpack/msgpack';
 import { WebSocket } from 'ws';
-import type { ReservationView, ShowEvent, Snapshot, StateView, Welcome } from '../../src/protocol/messages.ts';
+import type {
+  ReservationView,
+  ShowEvent,
+  Snapshot,
+  StateView,
+  WaitView,
+  Welcome,
+} from '../../src/protocol/messages.ts';
 
 /** Any server message, typed as if every field were present. */
 export interface Message extends Pick<Welcome, 'v' | 'at' | 'node' | 'epoch' | 'offset' | 'you' | 'chat'> {
@@ -23,6 +30,7 @@ export interface Message extends Pick<Welcome, 'v' | 'at' | 'node' | 'epoch' | '
   details: { opensAt: number; field: string };
   data: { chat: number; reservation: ReservationView; replayed: boolean; resumed: boolean };
   reservation: ReservationView;
+  waits: WaitView[];
   reason: string;
   reconnectAfterMs: number;
   pass?: string;

@@ -28,7 +28,7 @@ t.test('it has every message of SPEC.md (Q-6.1)', async (t) => {
   const specified = rows
     .filter(([name, fields]) => /^`\w+`$/.test(name ?? '') && /^`id`/.test(fields ?? ''))
     .map(([name]) => name?.slice(1, -1) ?? '');
-  const sent = ['welcome', 'frame', 'ok', 'error', 'you', 'holdings', 'mute', 'bye'];
+  const sent = ['welcome', 'frame', 'ok', 'error', 'you', 'holdings', 'mute', 'waits', 'bye'];
   t.same(Object.keys(document.components.messages).sort(), [...specified, ...sent].sort());
 });
 

@@ -79,6 +79,7 @@ t.test('the numbers in SPEC.md are the limits', async (t) => {
     `A \`resume\` counts as at least ${LIMITS.resumeCostBytes / 1024} KiB`,
     `have about ${LIMITS.catalogBytesMax / 1024} KiB together`,
     `more than ${LIMITS.stateBytesMax / 1024} KiB of state`,
+    `more than ${LIMITS.positionsPerReportMax} entries wait looks at ${LIMITS.positionsPerReportMax} per second`,
     `may not know a new show for ${LIMITS.unknownShowMs / 1000} s`,
     `silent for ${LIMITS.idleTimeoutSeconds} s`,
     `more than ${LIMITS.backpressureSoftBytes / 1024} KiB wait`,

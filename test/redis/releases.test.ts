@@ -29,6 +29,8 @@ test('the previous release goes on with a waitlist that is served in slices', as
   unwrap(await release(show, all));
   for (let n = 0; n < 4; n++) unwrap(await previous.tick(show));
   for (const sku of SKUS) t.match(await fixture.books(show, sku), { available: 0, held: WAITING }, `offers of ${sku}`);
+  const counts = unwrap(await store.reportCounts(show, 'n', 1, 0));
+  t.equal(counts.endedWaits, joins.length, 'so nodes of this release look for new positions (W-9.2)');
   t.match(unwrap(await previous.verify(show)), { violations: { length: 0 } });
 });
 

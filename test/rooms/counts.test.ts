@@ -9,13 +9,14 @@ type Report = { atMs: number; viewers: number; hearts: number; newcomers: readon
 function setUp() {
   const clock = new ManualClock();
   const reports: Report[] = [];
-  const redis = { isAway: false };
+  const redis = { isAway: false, hasWaiting: false };
   const counts = new CountsReporter({
     showId: 's',
     node: 'n',
     clock,
     onGone: () => {},
     onResult: () => {},
+    areResultsNeeded: () => redis.hasWaiting,
     onUnexpected: (error) => {
       throw error;
     },
@@ -23,7 +24,7 @@ function setUp() {
       reportCounts: async (_show, _node, viewers, hearts, newcomers = [], busy = []) => {
         reports.push({ atMs: clock.time, viewers, hearts, newcomers, ...(busy.length > 0 ? { busy } : {}) });
         if (redis.isAway) return fail('redis_unavailable');
-        return ok({ counts: { viewers, peak: viewers, hearts, unique: 0 }, epoch: 'e1', rev: 1 });
+        return ok({ counts: { viewers, peak: viewers, hearts, unique: 0 }, epoch: 'e1', rev: 1, endedWaits: 0 });
       },
     },
   });
@@ -53,7 +54,7 @@ t.test('new users are reported once, in slices, and again if a report failed (S-
 });
 
 t.test('at most one report per second, only after a change, repeated before it expires (S-3.1)', async (t) => {
-  const { clock, reports, counts } = setUp();
+  const { clock, reports, redis, counts } = setUp();
   const startMs = clock.time;
   counts.setViewers(1);
   await clock.pass(10);
@@ -66,6 +67,11 @@ t.test('at most one report per second, only after a change, repeated before it e
   t.ok((reports[1]?.atMs ?? 0) - startMs >= LIMITS.countsTickMs);
   await clock.pass(LIMITS.nodeCountsTtlMs);
   t.ok(reports.length >= 4 && reports.length <= 6, `${reports.length} reports`);
+  reports.length = 0;
+  redis.hasWaiting = true;
+  counts.schedule();
+  await clock.pass(5 * LIMITS.countsTickMs);
+  t.ok(reports.length >= 4 && reports.length <= 6, `${reports.length} reports where members wait (W-9.2)`);
   reports.length = 0;
   await counts.close();
   t.match(reports, [{ viewers: 0 }], 'closing reports 0 viewers once');

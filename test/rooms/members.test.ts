@@ -37,6 +37,7 @@ function setUp(holdings?: (user: string) => BuyerHoldings) {
     clock,
     encodes: newEncodeCounts(),
     now: () => 0,
+    onWaiting: () => {},
     onUnexpected: (error) => {
       throw error;
     },

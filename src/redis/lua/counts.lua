@@ -5,11 +5,22 @@
 -- changed.
 -- ARGV[2]: {node, viewers, hearts, node time to live in ms, {hashed user...}, {{user,
 -- requests}...}}.
--- Returns {'ok', viewers, peak, hearts, epoch, rev, unique}. From epoch and rev a node sees that it
--- missed a commit.
+-- Returns {'ok', viewers, peak, hearts, epoch, rev, unique, ended waitlist entries}. From epoch and
+-- rev a node sees that it missed a commit, from the last number that positions have changed.
 -- @include show access limits
 local call, pack, unpack_record = redis.call, cmsgpack.pack, cmsgpack.unpack
 local K, int = Show.keys, Show.int
+
+local function waiting() return call('ZCARD', K.waitlist) end
+
+-- Returns how many waitlist entries ended so far, over all SKUs and in all releases: those that
+-- were ever made (`joined`), without those that wait.
+local function ended_waits(joined)
+  local made = tonumber(joined or '0') or 0
+  if made == 0 then return 0 end
+  local is_read, count = Show.try(waiting)
+  return is_read and made - count or 0
+end
 
 return function(args)
   local now, node, viewers, users = Show.now, args[1], args[2], args[5]
@@ -25,11 +36,12 @@ return function(args)
       end
     end
   end
-  local known = call('HMGET', K.show, 'viewers', 'peak', 'hearts', 'unique')
+  local known = call('HMGET', K.show, 'viewers', 'peak', 'hearts', 'unique', 'joined')
   local viewers_before, peak = tonumber(known[1] or '-1'), tonumber(known[2] or '0')
   local hearts = tonumber(known[3] or '0') + args[3]
   local unique_before = tonumber(known[4] or '0')
   local unique = unique_before
+  local ended = ended_waits(known[5])
   if viewers > peak then peak = viewers end
   local has_changed = viewers ~= viewers_before or args[3] > 0
   local must_share = has_others and #busy > 0
@@ -46,5 +58,5 @@ return function(args)
   local numbers = { viewers, peak, hearts, unique }
   if must_share then numbers[5], numbers[6] = node, busy end
   if has_changed or must_share then Show.publish('n', pack(numbers), '') end
-  return { 'ok', viewers, peak, int(hearts), Show.epoch, int(Show.rev), unique }
+  return { 'ok', viewers, peak, int(hearts), Show.epoch, int(Show.rev), unique, ended }
 end

@@ -16,9 +16,18 @@ local function reservations_of(entry, records)
   for i = 1, #found do records[#records + 1] = found[i] end
 end
 
-local function waits_of(sale_id, entry, waits)
-  local sale = next(entry[B.WAITS]) and read(K.sales, sale_id, call('HGET', K.sales, sale_id))
-  if not sale or sale.state == 'ended' or sale.state == 'cancelled' then return end
+-- `is_over`: sale id -> whether it is over, so that its waitlist entries count no more.
+local function has_waits(sale_id, entry, is_over)
+  if not next(entry[B.WAITS]) then return false end
+  if is_over[sale_id] == nil then
+    local sale = read(K.sales, sale_id, call('HGET', K.sales, sale_id))
+    is_over[sale_id] = sale.state == 'ended' or sale.state == 'cancelled'
+  end
+  return not is_over[sale_id]
+end
+
+local function waits_of(sale_id, entry, waits, is_over)
+  if not has_waits(sale_id, entry, is_over) then return end
   for sku, wait in pairs(entry[B.WAITS]) do
     local position = call('ZLEXCOUNT', K.waitlist, WaitlistRange.first(sale_id, sku), '[' .. wait[1])
     local view = { sale_id, sku, int(wait[2]), int(position), int(wait[4]) }
@@ -27,7 +36,7 @@ local function waits_of(sale_id, entry, waits)
 end
 
 return function(users)
-  local reply, found = { 'ok', #users }, 0
+  local reply, found, is_over = { 'ok', #users }, 0, {}
   local buyers = #users > 0 and call('HMGET', K.buyers, unpack(users)) or {}
   for i = 1, #users do
     if buyers[i] then
@@ -40,7 +49,7 @@ return function(users)
       for sale_id, entry in pairs(read(K.buyers, users[i], buyers[i]) or {}) do
         sale_ids[#sale_ids + 1] = sale_id
         reservations_of(entry, records)
-        waits_of(sale_id, entry, waits)
+        waits_of(sale_id, entry, waits, is_over)
       end
       local n = 4 * found
       reply[n - 1], reply[n], reply[n + 1], reply[n + 2] = i, records, waits, sale_ids

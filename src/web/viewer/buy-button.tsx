@@ -38,9 +38,7 @@ export function BuyButton(props: BuyButtonProps) {
     case 'waiting':
       return (
         <>
-          <p class='note waiting' role='status'>
-            {t('wait.place', { n: state.place })}
-          </p>
+          <p class='note waiting figures'>{t('wait.place', { n: state.place })}</p>
           {press('leave', t('wait.leave'), 'text')}
         </>
       );

@@ -1,10 +1,13 @@
 import { effect } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
-import { speak } from '../shared/components/toast.tsx';
+import { waitKey } from '../../client/index.ts';
+import { say, speak } from '../shared/components/toast.tsx';
 import { t } from '../shared/i18n.ts';
 import { useViewer } from './viewer-model.ts';
 
 const SPOKEN_SECONDS: readonly number[] = [60, 30, 10, 5];
+/** A position may change each second: these are said when the viewer moves up to them. */
+const SPOKEN_PLACES: readonly number[] = [10, 5, 3, 2, 1];
 
 /** Says to screen readers what the page shows by countdowns: few moments, at once. */
 export function useSpokenSales(): void {
@@ -26,9 +29,18 @@ export function useSpokenSales(): void {
         speak(t('sale.said.opens', { n: seconds }));
       }
     });
+    const places = new Map<string, number>();
+    const stopWaits = effect(() => {
+      for (const { sale, sku, place } of store.waits.value) {
+        const key = waitKey(sale, sku);
+        if (place < (places.get(key) ?? 0) && SPOKEN_PLACES.includes(place)) say(t('wait.place', { n: place }));
+        places.set(key, place);
+      }
+    });
     return () => {
       stopEvents();
       stopClock();
+      stopWaits();
     };
   }, [store]);
 }

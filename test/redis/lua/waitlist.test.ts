@@ -130,7 +130,10 @@ saleTest('leaving gives up the position, once (Q-11.6)', oneUnit, async (t, show
   await hold(show, 'buyer');
   await join(show, 'ann');
   await join(show, 'bob');
+  const endedWaits = async (): Promise<number> => unwrap(await store.reportCounts(show, 'n', 1, 0)).endedWaits;
+  t.equal(await endedWaits(), 0);
   t.match(unwrap(await leave(show, 'ann')), { place: 0, waiting: 1, replayed: false });
+  t.equal(await endedWaits(), 1, 'nodes learn that positions have changed (W-9.2)');
   t.match(unwrap(await leave(show, 'ann')), { replayed: true });
   t.match(unwrap(await join(show, 'ann')), { replayed: true }, 'a late duplicate of the join does not join again');
   t.match(await holdingsOf(show, 'ann', 'bob'), [{ waits: { length: 0 } }, { waits: [{ place: 1 }] }]);
