@@ -1,9 +1,8 @@
-import { Art } from '../shared/components/art.tsx';
 import { Card } from '../shared/components/card.tsx';
 import { Badge } from '../shared/components/chip.tsx';
 import { EmptyState } from '../shared/components/empty-state.tsx';
 import { t } from '../shared/i18n.ts';
-import { Names, OfferAction, PriceLine, useOffer, Variants } from './offer-parts.tsx';
+import { OfferBody, useOffer } from './offer-parts.tsx';
 import type { Offer } from './offers.ts';
 import { SaleLine } from './sale-line.tsx';
 import { useViewer } from './viewer-model.ts';
@@ -51,13 +50,7 @@ function FeaturedCard({ offer }: { offer: Offer }) {
           </>
         )}
       </div>
-      <Art id={offer.product} title={view.title} imageUrl={view.imageUrl} />
-      <div class='featured-text'>
-        <Names view={view} heading='h2' />
-        <PriceLine view={view} />
-        <Variants offer={offer} view={view} />
-      </div>
-      <OfferAction offer={offer} view={view} primary={isPrimary} />
+      <OfferBody offer={offer} view={view} heading='h2' text='featured-text' primary={isPrimary} />
     </Card>
   );
 }

@@ -1,4 +1,5 @@
-/** What product cards of all sizes share: the chosen variant, its price and its button. */
+/** What product cards of all sizes share: picture, names, chosen variant, its price and button. */
+import { Art } from '../shared/components/art.tsx';
 import { Price } from '../shared/components/price.tsx';
 import { t } from '../shared/i18n.ts';
 import { useStable } from '../shared/stable.ts';
@@ -41,7 +42,31 @@ export function useOffer(offer: Offer): OfferView | null {
   return useStable(read, [productById, key]).value;
 }
 
-export function Names({ view: { title, brand }, heading: Heading }: { view: OfferView; heading: 'h2' | 'h3' }) {
+export interface OfferBodyProps {
+  readonly offer: Offer;
+  readonly view: OfferView;
+  readonly heading: 'h2' | 'h3';
+  /** The class of what is beside the picture. */
+  readonly text: string;
+  readonly primary: boolean;
+}
+
+/** The content of a card. */
+export function OfferBody({ offer, view, heading, text, primary }: OfferBodyProps) {
+  return (
+    <>
+      <Art id={offer.product} title={view.title} imageUrl={view.imageUrl} />
+      <div class={text}>
+        <Names view={view} heading={heading} />
+        <PriceLine view={view} />
+        <Variants offer={offer} view={view} />
+      </div>
+      <OfferAction offer={offer} view={view} primary={primary} />
+    </>
+  );
+}
+
+function Names({ view: { title, brand }, heading: Heading }: Pick<OfferBodyProps, 'view' | 'heading'>) {
   return (
     <>
       <p class='brand clip'>
@@ -54,7 +79,7 @@ export function Names({ view: { title, brand }, heading: Heading }: { view: Offe
   );
 }
 
-export function PriceLine({ view: { chosen, currency, isSelling } }: { view: OfferView }) {
+function PriceLine({ view: { chosen, currency, isSelling } }: Pick<OfferBodyProps, 'view'>) {
   const item = chosen?.item;
   if (item == null) return null;
   const isFew = isSelling && item.left > 0 && item.left <= FEW_LEFT;
@@ -67,7 +92,7 @@ export function PriceLine({ view: { chosen, currency, isSelling } }: { view: Off
 }
 
 /** One choice per variant. A product with one variant has none to make. */
-export function Variants({ offer, view: { variants, chosen: picked, title } }: { offer: Offer; view: OfferView }) {
+function Variants({ offer, view: { variants, chosen: picked, title } }: Pick<OfferBodyProps, 'offer' | 'view'>) {
   const { choose } = useViewer();
   if (variants.length < 2) return null;
   return (
@@ -89,7 +114,7 @@ export function Variants({ offer, view: { variants, chosen: picked, title } }: {
   );
 }
 
-export function OfferAction({ offer, view, primary }: { offer: Offer; view: OfferView; primary: boolean }) {
+function OfferAction({ offer, view, primary }: Pick<OfferBodyProps, 'offer' | 'view' | 'primary'>) {
   const { sku, title, item } = view.chosen ?? NO_VARIANT;
   if (offer.sale === null || item === null) return <p class='note'>{t('shop.notOnSale')}</p>;
   const label = view.variants.length > 1 ? `${view.title} (${title})` : view.title;

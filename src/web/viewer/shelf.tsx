@@ -1,12 +1,11 @@
 import { useComputed, useSignal } from '@preact/signals';
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
-import { Art } from '../shared/components/art.tsx';
 import { Card } from '../shared/components/card.tsx';
 import { EmptyState } from '../shared/components/empty-state.tsx';
 import { Icon } from '../shared/components/icon.tsx';
 import { Sheet } from '../shared/components/sheet.tsx';
 import { countdownText, t } from '../shared/i18n.ts';
-import { Names, OfferAction, PriceLine, useOffer, Variants } from './offer-parts.tsx';
+import { OfferBody, useOffer } from './offer-parts.tsx';
 import { matches, type Offer, type Section } from './offers.ts';
 import { SaleChips } from './sale-chips.tsx';
 import { SaleLine } from './sale-line.tsx';
@@ -172,13 +171,7 @@ function ProductCard({ offer, primary }: { offer: Offer; primary: boolean }) {
   const isPrimary = holds.value.length === 0 ? primary : isHeld && primary;
   return (
     <Card class={`product ${isGone ? 'gone' : ''}`.trim()} data={{ 'data-product': offer.product }}>
-      <Art id={offer.product} title={view.title} imageUrl={view.imageUrl} />
-      <div class='product-text'>
-        <Names view={view} heading='h3' />
-        <PriceLine view={view} />
-        <Variants offer={offer} view={view} />
-      </div>
-      <OfferAction offer={offer} view={view} primary={isPrimary} />
+      <OfferBody offer={offer} view={view} heading='h3' text='product-text' primary={isPrimary} />
     </Card>
   );
 }
