@@ -27,11 +27,11 @@ export function importing(code: 'already_exists' | 'illegal_move', showId: strin
     { details: { removedAt } },
   );
 }
-/** Of one scan: some 0.2 ms. */
-const SCAN_COUNT = 250;
-/** Of one script call: Redis is held for about a millisecond. */
-const PUT_VALUES_MAX = 250;
-const PUT_BYTES_MAX = 32 * 1024;
+/** Of one scan: less than a millisecond. */
+const SCAN_COUNT = 150;
+/** Of one script call: Redis is held for half a millisecond, or several while it copies memory. */
+const PUT_VALUES_MAX = 120;
+const PUT_BYTES_MAX = 16 * 1024;
 /** Jobs look after this time whether an import was left behind. */
 const FIRST_LOOK_MS = LEFT_KEPT_MS;
 
