@@ -213,13 +213,21 @@ function readinessOf({ config, options, store, isDraining }: Context, servesView
   return createReadiness({ health: store, node: config.nodeName, version, isDraining, servesViewers, workers });
 }
 
-/** Returns the text of a scrape. Workers first, so that it says which of them replied. */
-const scrapeOf =
-  ({ options, metrics }: Context) =>
-  async (): Promise<string> => {
+/** Returns the text of a scrape, which serves all who ask meanwhile. */
+function scrapeOf({ options, metrics }: Context): () => Promise<string> {
+  let running: Promise<string> | null = null;
+  const scrape = async (): Promise<string> => {
+    // Workers first, so that the text says which of them replied.
     const workers = (await options.pool?.scrape()) ?? [];
     return expositionText([await familiesOf(metrics.registry), ...workers]);
   };
+  return () => {
+    running ??= scrape().finally(() => {
+      running = null;
+    });
+    return running;
+  };
+}
 
 /** Gives the metrics their sources, and opens METRICS_PORT. Returns its number. */
 async function startOperations(context: Context): Promise<number | null> {

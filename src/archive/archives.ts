@@ -108,6 +108,12 @@ export function createArchives(options: ArchivesOptions): RunningArchives {
     return own.length === 0 ? null : bytes;
   }
 
+  /** Throws if the folder does not have the archives of this installation. */
+  async function requireFolder(): Promise<void> {
+    if (unwrap(await store.hasArchives())) options.prepareFolder(folder, true);
+    else await readdir(folder);
+  }
+
   async function run(showId: string): Promise<Result<Archived>> {
     const frozen = await store.freezeShow(showId, owner);
     if (!frozen.ok) return frozen;
@@ -255,7 +261,7 @@ export function createArchives(options: ArchivesOptions): RunningArchives {
       return work;
     },
 
-    async remove(showId, { force = false } = {}) {
+    async remove(showId, { force = false, isRepeat = false } = {}) {
       if (!isId(showId)) return fail('show_not_found');
       let files: Removed['files'] = 'none';
       let isCondemned = false;
@@ -271,6 +277,8 @@ export function createArchives(options: ArchivesOptions): RunningArchives {
         for (const path of own) await rename(path, partialFolder(showId)).catch(ignoreMissing);
         const removed = await removePartials(showId, () => false).catch(ignoreMissing);
         if (condemned.value === 'had_archive') files = own.length > 0 || removed ? 'deleted' : 'missing';
+        // Its disk may be away just now.
+        if (isRepeat && files === 'missing') await requireFolder();
       } catch (error) {
         const state = isCondemned
           ? 'The show is being deleted, and a job tries again to delete its archive.'

@@ -13,7 +13,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
-import { FolderError, type FolderSetting, fileReason } from '../domain/file-errors.ts';
+import { FolderError, type FolderSetting, fileReason, isDiskFull } from '../domain/file-errors.ts';
 
 /** A missing folder is made. */
 const NOT_MADE = { ENOENT: 'it cannot be created there' };
@@ -73,11 +73,11 @@ export interface ArchiveFolder {
 /**
  * Returns why archives cannot be written, or null. A trial is written into the folder, or into the
  * one in which it would be made, is renamed and removed: permissions say too little about a network
- * share. `isReadOnly`: only permissions are read.
+ * share. `isReadOnly`: only permissions are read. `mayBeFull`: a full disk is no reason.
  */
 export function archiveFolderProblem(
   { archiveDir, isArchiveDirDefault }: ArchiveFolder,
-  { isReadOnly = false } = {},
+  { isReadOnly = false, mayBeFull = false } = {},
 ): string | null {
   try {
     const folder = nearestFolder(archiveDir);
@@ -88,6 +88,7 @@ export function archiveFolderProblem(
     if (!isReadOnly) tryFolder(folder);
     return null;
   } catch (error) {
+    if (mayBeFull && isDiskFull(error)) return null;
     return `${archiveDir} cannot be used: ${fileReason(error, NOT_MADE)}`;
   }
 }

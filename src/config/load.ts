@@ -135,11 +135,16 @@ function warnOfSettings({ redis, metricsPort, retention }: Config, env: LoadOpti
   if (metricsPort === null && isSet(SETTINGS.metricsHost)) warn('METRICS_HOST', 'has no effect without METRICS_PORT.');
 }
 
-/** A process that archives does not start with a wrong ARCHIVE_DIR: shows would fill Redis. */
+/**
+ * A process that archives does not start with a wrong ARCHIVE_DIR: shows would fill Redis. A disk
+ * that is full now is no reason: sales go on, and shows are archived when it has space.
+ */
 function checkArchiveFolder(config: Config, report: ReportError, warn: ReportError): void {
   const problem = config.roles.some((role) => role !== 'gateway') ? archiveFolderProblem(config) : null;
   if (problem === null) return;
-  if (!config.isArchiveDirDefault) report('ARCHIVE_DIR', problem);
+  if (archiveFolderProblem(config, { mayBeFull: true }) === null)
+    warn('ARCHIVE_DIR', `${problem}. Ended shows stay in Redis until there is space.`);
+  else if (!config.isArchiveDirDefault) report('ARCHIVE_DIR', problem);
   else warn('ARCHIVE_DIR', `is not set, and ${problem}. Ended shows stay in Redis. Set it to a writable folder.`);
 }
 

@@ -274,8 +274,8 @@ export const SETTINGS = Object.freeze({
   archiveDir: setting<string | null>('ARCHIVE_DIR', {
     help:
       'Folder of the archives of shows, for this installation only. Its control and jobs processes must share it, ' +
-      'and do not start if it cannot be written. If the default cannot be written, the log warns, and ended shows ' +
-      'stay in Redis until it can.',
+      'and do not start if it cannot be written. If the default cannot be written, or the disk is full, the log ' +
+      'warns, and ended shows stay in Redis.',
     range: 'a writable folder in one that exists',
     fallback: null,
     fallbackText: 'DATA_DIR/archive',

@@ -148,8 +148,11 @@ export interface ArchiveFiles {
 export interface Archives {
   /** Archives an ended show, or joins the run that does. Repeatable. */
   archive(showId: string): Promise<Result<Archived>>;
-  /** Deletes a show and its archive. If its files are missing, only with `force`. */
-  remove(showId: string, options?: { readonly force?: boolean }): Promise<Result<Removed>>;
+  /**
+   * Deletes a show and its archive. If its files are missing, only with `force`. A job repeats a
+   * deletion that died (`isRepeat`), and waits for a folder that is away.
+   */
+  remove(showId: string, options?: { readonly force?: boolean; readonly isRepeat?: boolean }): Promise<Result<Removed>>;
   filesOf(showId: string): Promise<ArchiveFiles>;
   /** Fails if Redis has no such show, and a folder has the place of its archive. */
   checkFree(showId: string): Promise<Result<null>>;

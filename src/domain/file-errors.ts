@@ -37,6 +37,8 @@ function codeOf(error: unknown): string | null {
   return Object.hasOwn(MEANINGS, code) ? code : null;
 }
 
+export const isDiskFull = (error: unknown): boolean => ['ENOSPC', 'EDQUOT'].includes(codeOf(error) ?? '');
+
 /** Returns why a folder or file cannot be used. `others` replaces the reasons of some codes. */
 export function fileReason(error: unknown, others: Reasons = {}): string {
   const code = codeOf(error) ?? '';

@@ -62,7 +62,7 @@ export function createRetention({
         return after(await store.purgeShow(showId), null);
       case 'delete':
         // It was decided: a folder of another show does not keep it in Redis.
-        return after(await archives.remove(showId, { force: true }), null);
+        return after(await archives.remove(showId, { force: true, isRepeat: true }), null);
       case 'forget':
         return after(await store.deleteShow(showId), null);
     }

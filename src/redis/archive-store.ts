@@ -132,6 +132,10 @@ export function createArchiveStore({ runner, recover, endAll, tick }: ArchiveSto
           return mapped(summaryOf(showId, bytesOf(rest[0])), (summary) => ({ step: 'archived', summary }));
         case 'busy':
           return ok({ step: 'busy' });
+        case 'taken':
+          return fail('overloaded', 'A user is being erased from the show, or it is being exported; try again.', {
+            retryAfterMs: LIMITS.archiveLeaseMs,
+          });
         case 'state':
           return wrongState(showId, textOf(rest[0]));
         case 'format':

@@ -17,6 +17,8 @@ export interface OperationsServerOptions {
 }
 
 const REQUEST_TIMEOUT_MS = 10_000;
+/** Then the connection is closed: requests that are sent at once and not read have a bound. */
+const REQUESTS_PER_CONNECTION_MAX = 100;
 
 function send(response: ServerResponse, status: number, body: string | object, headers: Record<string, string>): void {
   const type = typeof body === 'string' ? METRICS_MEDIA_TYPE : 'application/json';
@@ -57,6 +59,7 @@ export async function startOperationsServer(
       () => send(response, 500, { message: 'The metrics could not be read.' }, {}),
     );
   });
+  server.maxRequestsPerSocket = REQUESTS_PER_CONNECTION_MAX;
   await listening(server, host, port);
   return {
     port: (server.address() as AddressInfo).port,

@@ -345,4 +345,13 @@ test('a folder without the mark of earlier archives takes none: its disk may not
   t.same(readdirSync(mountPoint), []);
   writeFileSync(join(mountPoint, marker), '');
   t.match(await started.archive(second), { ok: true });
+
+  // A deletion that died is repeated while the disk is away.
+  const away = temporaryFolder(t);
+  unwrap(await installation.condemnShow(first));
+  for (const path of [away, join(away, 'gone')])
+    t.equal(outcome(await prepared(path).remove(first, { force: true, isRepeat: true })), 'archive_failed', path);
+  t.same(unwrap(await prepared(folder).remove(first, { force: true, isRepeat: true })), { files: 'deleted' });
+  t.same(readdirSync(folder), [marker]);
+  t.equal(outcome(await installation.getShow(first)), 'show_not_found');
 });

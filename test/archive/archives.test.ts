@@ -151,6 +151,12 @@ archiveTest('while a show is archived it can be read, and nothing changes it (I6
   t.equal(outcome(await store.condemnShow(show)), 'overloaded', 'it is not deleted meanwhile');
   unwrap(await store.thawShow(show, frozen.show.token));
   t.equal(outcome(await store.updateShow(show, { title: 'x' }, HOST)), 'ok');
+  // No job would archive it later, so a request is refused.
+  for (const field of ['erasing', 'frozen']) {
+    await client.hset(time.key(show, 'show'), field, String(store.now() + 5_000));
+    t.equal(outcome(await store.freezeShow(show, 'someone')), 'overloaded', field);
+    await client.hdel(time.key(show, 'show'), field);
+  }
 });
 
 archiveTest('two processes archive a show at once, and one archive is complete', async (t, show, archives, folder) => {

@@ -5,6 +5,7 @@ import { catalogueTable } from './problem-schema.ts';
 import type { Resource } from './resource.ts';
 import type { App } from './routing.ts';
 
+export const JSON_TYPE = 'application/json; charset=utf-8';
 const DESCRIPTION = `Plan shows, products and flash sales, run them, confirm reservations and mint
 viewer tokens. Viewers use [another protocol](../asyncapi), over WebSockets.
 
@@ -74,7 +75,11 @@ export async function registerDocs(app: App, version: string, tags: Resource['ta
     },
     transformSpecification: (spec) => ({ ...spec, servers: [{ url: '../' }] }),
   });
-  app.get('/openapi.json', { config: { open: true } }, async () => ({ ...app.swagger(), servers: [{ url: './' }] }));
+  let text: string | null = null;
+  app.get('/openapi.json', { config: { open: true } }, async (_request, reply) => {
+    text ??= JSON.stringify({ ...app.swagger(), servers: [{ url: './' }] });
+    return reply.type(JSON_TYPE).send(text);
+  });
 }
 
 /**

@@ -12,7 +12,7 @@
 -- Deleting needs no readable record.
 -- ARGV[3] of 'finish' and 'replace': packed summary.
 -- Returns {'ok', '+', ...}, or {'ok', why not, ...}: 'archived' and perhaps the summary, 'state'
--- and the state, 'busy', 'recovering', 'sales', 'due', 'format' or 'stale'.
+-- and the state, 'busy', 'taken', 'recovering', 'sales', 'due', 'format' or 'stale'.
 -- Publishes, without an event, that nodes must load the show again: they find it closed.
 -- @include show access limits
 -- @options no-show
@@ -92,7 +92,7 @@ local function unfinished(args, header)
   if (tonumber(header.live_sales) or 0) > 0 and not is_stuck then return { 'ok', 'sales' } end
   -- An erasure is repeated until it ends. One that is lost with a failover ends here.
   local erasing = tonumber(header.erasing) or 0
-  if Show.now - erasing < Limits.erasureMarkMs then return { 'ok', 'busy' } end
+  if Show.now - erasing < Limits.erasureMarkMs then return { 'ok', 'taken' } end
   local is_read, due = Show.try(count_due)
   return is_read and due > 0 and not is_stuck and { 'ok', 'due' } or nil
 end
@@ -101,7 +101,7 @@ function apply.freeze(args, header)
   if header.state == 'archived' then return { 'ok', 'archived', header.archive } end
   if header.state ~= 'archiving' then
     if header.state ~= 'ended' then return { 'ok', 'state', header.state } end
-    if is_frozen(header) then return { 'ok', 'busy' } end
+    if is_frozen(header) then return { 'ok', 'taken' } end
     if not has_view(header) then Show.refuse(K.show, 'view') end
     local why = unfinished(args, header)
     if why then return why end
