@@ -8,7 +8,8 @@
  * The tests are compiled once, together with the sources, and each file runs in a plain Node.js
  * process. A file with a line `// slow: REASON` measures real time or the kernel: it runs again if
  * it fails. A file with a line `// heavy: REASON` starts many processes: one such file runs at a
- * time, beside others. Files of the store run a second time, with scripts by EVALSHA and classic
+ * time, beside others. A file with a line `// alone: REASON` runs last, and nothing beside it.
+ * Files of the store run a second time, with scripts by EVALSHA and classic
  * publish.
  */
 import { spawn } from 'node:child_process';
@@ -187,6 +188,7 @@ function testFiles(names, isFast) {
       file,
       slow: text.match(/^\/\/ slow: (.+)$/m)?.[1] ?? null,
       isHeavy: /^\/\/ heavy: ./m.test(text),
+      isAlone: /^\/\/ alone: ./m.test(text),
       isFixture: text.includes('StoreFixture.open('),
     };
   });
@@ -204,24 +206,26 @@ if (names.length === 0)
   await check('lint (biome check)', ['node_modules/@biomejs/biome/bin/biome', 'check', '--error-on-warnings', '.']);
 const isBuilt = await check('types and build (tsc)', ['scripts/build.mjs', '--tests']);
 if (isBuilt) {
-  const waiting = [...files];
+  const waiting = files.filter(({ isAlone }) => !isAlone);
   let isHeavyRunning = false;
   const take = () => {
     const at = waiting.findIndex(({ isHeavy }) => !isHeavy || !isHeavyRunning);
     return at === -1 ? undefined : waiting.splice(at, 1)[0];
   };
+  const start = async (entry) => {
+    if (performance.now() - since < SUITE_SECONDS_MAX * 1000) return runFile(entry);
+    totals.failed += 1;
+    console.log(`not ok - ${entry.file} (not started within ${SUITE_SECONDS_MAX} s)`);
+  };
   const work = async () => {
     for (let next = take(); next; next = take()) {
       isHeavyRunning ||= next.isHeavy;
-      if (performance.now() - since < SUITE_SECONDS_MAX * 1000) await runFile(next);
-      else {
-        totals.failed += 1;
-        console.log(`not ok - ${next.file} (not started within ${SUITE_SECONDS_MAX} s)`);
-      }
+      await start(next);
       if (next.isHeavy) isHeavyRunning = false;
     }
   };
   await Promise.all(Array.from({ length: JOBS }, work));
+  for (const entry of files.filter(({ isAlone }) => isAlone)) await start(entry);
 }
 if (isBuilt && files.length === 0) {
   console.log('not ok - no test file was found');

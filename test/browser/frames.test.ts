@@ -1,5 +1,6 @@
 /** The page stays smooth while the chat is busy. */
 // slow: counts long frames of a real browser
+// alone: what runs beside it makes long frames, too
 import t from 'tap';
 import { startLiveEngine } from '../support/live-engine.ts';
 import { launchChromium, pageScripts, skip } from './chromium.ts';

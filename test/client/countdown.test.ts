@@ -4,6 +4,8 @@ import type { CountdownReading } from '../../src/client/types.ts';
 import { SHOW, startLiveEngine } from '../support/live-engine.ts';
 import { until } from '../support/until.ts';
 
+/** The estimate of the server's clock may be corrected by so much on a busy machine. */
+const CLOCK_STEP_MS = 100;
 const TEE = { sku: 'TEE-M', product: 'tee', price: 1990, quantity: 3 };
 const SALE = { id: 'drop', title: 'Drop', currency: 'EUR', perBuyer: 1, holdMs: 60_000, durationMs: 60_000 };
 
@@ -19,7 +21,7 @@ t.test('a countdown ticks ten times a second, shows zero, and follows the sale (
   const before = readings.flatMap((reading) => (reading?.to === 'open' ? [reading.remainingMs] : []));
   t.ok(before.length > 8, `${before.length} readings in 1.5 s`);
   t.ok(
-    before.every((ms, i) => i === 0 || ms <= (before[i - 1] ?? 0) + 20),
+    before.every((ms, i) => i === 0 || ms <= (before[i - 1] ?? 0) + CLOCK_STEP_MS),
     `falling: ${before.map(Math.round)}`,
   );
   t.ok(Math.min(...before) < 100, 'the last one is zero, or nearly');
