@@ -21,7 +21,7 @@ import { describeTarget, type RedisTarget } from './domain/redis-target.ts';
 import type { CountHolds } from './domain/reservation.ts';
 import type { Jobs, JobsConnection } from './jobs/index.ts';
 import { type ConnectedStore, connectJobs, createStore, EmbeddedRedis, type Recovered } from './redis/index.ts';
-import { expositionText, familiesOf, type MetricFamily } from './telemetry/exposition.ts';
+import { expositionText, familiesOf, type MetricFamily, shared } from './telemetry/exposition.ts';
 import { createLogger, type Logger } from './telemetry/logger.ts';
 import { createMetrics, type Metrics, type WorkerState } from './telemetry/metrics.ts';
 import { startOperationsServer } from './telemetry/operations-server.ts';
@@ -213,21 +213,12 @@ function readinessOf({ config, options, store, isDraining }: Context, servesView
   return createReadiness({ health: store, node: config.nodeName, version, isDraining, servesViewers, workers });
 }
 
-/** Returns the text of a scrape, which serves all who ask meanwhile. */
-function scrapeOf({ options, metrics }: Context): () => Promise<string> {
-  let running: Promise<string> | null = null;
-  const scrape = async (): Promise<string> => {
-    // Workers first, so that the text says which of them replied.
+/** Returns the text of a scrape. Workers first, so that it says which of them replied. */
+const scrapeOf = ({ options, metrics }: Context): (() => Promise<string>) =>
+  shared(async () => {
     const workers = (await options.pool?.scrape()) ?? [];
     return expositionText([await familiesOf(metrics.registry), ...workers]);
-  };
-  return () => {
-    running ??= scrape().finally(() => {
-      running = null;
-    });
-    return running;
-  };
-}
+  });
 
 /** Gives the metrics their sources, and opens METRICS_PORT. Returns its number. */
 async function startOperations(context: Context): Promise<number | null> {
