@@ -107,8 +107,10 @@ export interface Health {
   ready(): Promise<void>;
   /** null until Redis was usable once. Kept while it is away. */
   redisCapabilities(): RedisCapabilities | null;
-  /** At most 15 s old while it is asked for. null until known, and without permission for INFO. */
+  /** As read at the last call. null until known, and without permission for INFO. */
   memory(): RedisMemory | null;
+  /** Resolves when `memory()` is a few seconds old at most, if Redis can be asked. */
+  refreshMemory(): Promise<void>;
   durability(): Durability;
   /** Run id of the Redis server; epochs change with it. Null until known, and in a cluster. */
   runId(): string | null;

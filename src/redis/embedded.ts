@@ -241,7 +241,8 @@ export class EmbeddedRedis {
 
   /** Programs that clean temporary folders remove sockets too. Only a new server makes one. */
   #keepReachable(server: EmbeddedServer, onGone: () => void): void {
-    if (existsSync(this.#socket)) return;
+    // A server that stops removes it, too.
+    if (this.#isStopping || existsSync(this.#socket)) return;
     onGone();
     this.#options.logger?.warn({ socket: this.#socket }, 'embedded Redis: its socket was removed, so it is restarted');
     void server.stop();

@@ -1,6 +1,6 @@
 /** How much memory Redis uses, and when it is full: read rarely, and only while it is asked. */
 import { Cluster, type Redis } from 'ioredis';
-import type { RedisMemory } from '../domain/health.ts';
+import type { Health, RedisMemory } from '../domain/health.ts';
 import type { RedisClient } from './client.ts';
 import { parseInfo } from './facts.ts';
 import type { ScriptRunner } from './script-runner.ts';
@@ -57,19 +57,19 @@ async function addSample(client: RedisClient, key: string, { atMs, usedBytes }: 
 }
 
 /**
- * Returns a function that returns the newest numbers, and reads them again if they are old. In a
- * cluster they are those of the fullest master.
+ * Returns `memory`, which returns the newest numbers and reads them again if they are old, and
+ * `refreshMemory`, which resolves when they are new. In a cluster they are those of the fullest
+ * master.
  */
-export function createMemoryReader({ connection, keys }: ScriptRunner): () => RedisMemory | null {
+export function createMemoryReader({ connection, keys }: ScriptRunner): Pick<Health, 'memory' | 'refreshMemory'> {
   let newest: RedisMemory | null = null;
   let samples: Sample[] = [];
   let sampledHour = 0;
   let readMs = Number.NEGATIVE_INFINITY;
-  let isReading = false;
+  let reading: Promise<void> | null = null;
 
   /** Errors are left to other commands: no metric may make Redis look unavailable. */
   async function read(): Promise<void> {
-    isReading = true;
     const { client } = connection;
     const masters = client instanceof Cluster ? client.nodes('master') : [client];
     const all = await Promise.all(masters.map(usageOf)).catch(() => []);
@@ -85,15 +85,23 @@ export function createMemoryReader({ connection, keys }: ScriptRunner): () => Re
         // Redis is full or away: the next read tries again.
       }
     newest = fullest === undefined ? null : { ...fullest, ...forecastOf(fullest, samples, nowMs) };
-    [isReading, readMs] = [false, performance.now()];
+    [reading, readMs] = [null, performance.now()];
   }
 
-  return () => {
+  async function refreshMemory(): Promise<void> {
     const { capabilities, status } = connection;
     // A Redis that is full still replies.
     const mayRead = status.refusal === null && capabilities?.identity === 'info';
     const everyMs = status.trouble === null ? EVERY_MS : EVERY_MS_WHILE_FULL;
-    if (mayRead && !isReading && performance.now() >= readMs + everyMs) void read();
-    return newest;
+    if (mayRead && performance.now() >= readMs + everyMs) reading ??= read();
+    if (reading !== null) await reading;
+  }
+
+  return {
+    refreshMemory,
+    memory() {
+      void refreshMemory();
+      return newest;
+    },
   };
 }

@@ -120,7 +120,7 @@ export function createShowTransfer(runner: ScriptRunner): TransferStore {
     if (word === 'exists')
       return fail(
         'already_exists',
-        `A show with id ${showId} exists here, perhaps archived. Delete it first: its files in ARCHIVE_DIR go, too.`,
+        `A show with id ${showId} exists here, perhaps archived. Delete it first, with its archive if it has one.`,
       );
     const why =
       word === 'restarted'

@@ -116,7 +116,7 @@ function createHealth(runner: ScriptRunner): Health {
     watchTrouble: (listener) => connection.status.watch(listener),
     ready: () => connection.status.ready(),
     redisCapabilities: () => connection.capabilities,
-    memory: createMemoryReader(runner),
+    ...createMemoryReader(runner),
     durability: () => connection.durability,
     runId: () => connection.runId(),
     noteRefusal(error) {

@@ -181,6 +181,7 @@ export function createReadiness(options: ReadinessOptions): Readiness {
   return {
     report: () => reportOf(finding(), null),
     async probe() {
+      await health.refreshMemory();
       const before = finding();
       if (before.status !== 'ready') return reportOf(before, null);
       const pinged = await health.ping();

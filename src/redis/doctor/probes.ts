@@ -155,7 +155,7 @@ async function sampleKeys(servers: readonly Redis[], keyPrefix: string): Promise
       seen += keys.length;
       for (const key of keys) {
         const [, prefix] = /^([^{}]*)\{[^}]+\}:(?:ledger|stock|idem)$/.exec(key) ?? [];
-        const [name = ''] = key.split(/[:{]/, 1);
+        const [name = ''] = /^\{[^}]*\}|^[^:{]*/.exec(key) ?? [];
         if (key.startsWith(keyPrefix)) own++;
         else if (prefix !== undefined) installations.add(prefix);
         else foreign.set(name, (foreign.get(name) ?? 0) + 1);
@@ -180,6 +180,14 @@ export async function checkKeys(servers: readonly Redis[], keyPrefix: string, db
       'If one of them is meant, set KEY_PREFIX to it. Otherwise they compete for one core and one memory.',
     );
   if (foreign.size === 0) return passed('keys', found);
+  // A queue of jobs has one prefix since 0.2.0.
+  const oldJobs = `{${keyPrefix}jobs}`;
+  if (foreign.size === 1 && foreign.has(oldJobs))
+    return warning(
+      'keys',
+      `${found} ${foreign.get(oldJobs)} are of jobs of release 0.1.0.`,
+      'Delete them when no process of 0.1.0 runs (CHANGELOG.md, "Upgrading from 0.1.0").',
+    );
   const names = [...foreign].sort(([, a], [, b]) => b - a).slice(0, NAMED_MAX);
   return warning(
     'keys',
