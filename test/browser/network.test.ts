@@ -40,7 +40,10 @@ t.test('a cut network: the banner appears and disappears, and nothing is missing
   t.equal(await banner.isVisible(), true);
 
   engine.network?.up();
-  await button(ana, /^Try now$/).click();
+  // On a busy machine the next attempt of the page may be faster.
+  await button(ana, /^Try now$/)
+    .click({ timeout: 3_000 })
+    .catch(() => {});
   await banner.waitFor({ state: 'detached' });
   await ana.getByRole('log').getByText('Said while Ana was away', { exact: true }).waitFor();
   await ana.locator('.featured', { hasText: 'Sun Cap' }).waitFor();
