@@ -57,7 +57,8 @@ export class Members {
     this.positions = new Positions({
       lookUp: (member) => {
         this.refreshes.invalidate(member);
-        void this.refreshes.request(member);
+        // What it finds beside positions is sent, too: its announcement may be lost.
+        void this.refreshes.request(member, member.liveReservations());
       },
       send: (member) => this.sendWaits(member),
       onWaiting,
@@ -246,7 +247,10 @@ export class Members {
     this.send(member, reservation);
   }
 
-  private send({ connections }: Member, reservation: ReservationView, except?: MemberConnection): void {
+  private send(member: Member, reservation: ReservationView, except?: MemberConnection): void {
+    const { connections, holdings } = member;
+    if (typeof holdings === 'object' && holdings.baseline !== null)
+      holdings.baseline = [...holdings.baseline.filter(({ id }) => id !== reservation.id), reservation];
     if (connections.length === 0 || (connections.length === 1 && connections[0] === except)) return;
     this.sendTo(connections, { t: 'you', at: this.options.now(), reservation }, except);
   }

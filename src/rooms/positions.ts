@@ -67,8 +67,8 @@ export class Positions {
     let entries = 0;
     for (const member of this.stale) {
       if (entries >= LIMITS.positionsPerReportMax) return;
-      // A lookup that is under way may be older than the report.
-      if (typeof member.holdings === 'object') continue;
+      // A lookup that is under way may be older than the report; one that failed is repeated.
+      if (!member.isKnown) continue;
       this.stale.delete(member);
       entries += member.waits?.length ?? 1;
       this.options.lookUp(member);

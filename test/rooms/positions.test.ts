@@ -168,3 +168,22 @@ t.test('I9: a report looks up a bounded number of entries, and the next ones the
   await lookedUp(1);
   t.equal(sent(), max + 5);
 });
+
+t.test('a hold whose announcement is lost while positions are looked up is sent (I8)', async (t) => {
+  const { members, places, holds, redis, connect, report } = setUp();
+  const ann = await connect('ann');
+  places.set('ann', 2);
+  ann.request('join', 2);
+  await report(0);
+  ann.sent.length = 0;
+  let reply = (): void => {};
+  redis.reply = new Promise((resolve) => (reply = resolve));
+  await report(1);
+  // The connection to Redis is lost, and with it the announcement of a hold.
+  holds.set('ann', holdView('r-1', { user: 'ann' }));
+  members.refetchAll(false);
+  reply();
+  await turn();
+  await turn();
+  t.ok(ann.sent.includes('you'), ann.sent.join(', '));
+});
