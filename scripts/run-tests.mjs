@@ -23,7 +23,7 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const JOBS = Number(process.env.STAMPEDE_JOBS ?? Math.max(3, availableParallelism()));
 const FILE_SECONDS_MAX = process.env.STAMPEDE_LONG === '1' ? 3_600 : 180;
 /** Files that have not started by then fail, so that CI ends within 20 minutes. */
-const SUITE_SECONDS_MAX = process.env.STAMPEDE_LONG === '1' ? Infinity : 1_000;
+const SUITE_SECONDS_MAX = process.env.STAMPEDE_LONG === '1' ? Infinity : 1_060;
 /** What `--fast` runs, without slow files: pure code, Lua, the protocol, one show end to end. */
 const FAST = [
   /^test\/(?:auth|config|domain|fanout|project|protocol|rooms|selling|telemetry)\//,
@@ -141,7 +141,9 @@ function describe({ name, details }) {
 /** Runs one test file. */
 async function attempt(file, modes) {
   const compiled = join('dist', file.replace(/\.ts$/, '.js'));
-  const { code, stdout, stderr } = await run(['--enable-source-maps', compiled], {
+  // Reading them takes a tenth of a second per file.
+  const flags = names.length > 0 ? ['--enable-source-maps'] : [];
+  const { code, stdout, stderr } = await run([...flags, compiled], {
     env: { ...process.env, TAP_TIMEOUT: String(FILE_SECONDS_MAX), ...(modes && { STAMPEDE_MODES: modes }) },
     secondsMax: FILE_SECONDS_MAX + 20,
   });
