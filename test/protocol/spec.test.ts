@@ -61,7 +61,7 @@ t.test('the numbers in SPEC.md are the limits', async (t) => {
     `More than ${LIMITS.badFramesPerConnectionMax} such messages`,
     `about ${LIMITS.connectionsPerUserMax} connections to a show`,
     `one per second (a burst of ${LIMITS.connectionsPerUserMax})`,
-    `sends ${LIMITS.excessBurstSeconds * LIMITS.requestRatePerSecond} messages more than twice that rate`,
+    `is ${LIMITS.excessBurstSeconds * LIMITS.requestRatePerSecond} messages above twice the rate of L-1.1`,
     `a string of 1 to ${LIMITS.requestIdCharsMax} characters`,
     `\`key\` has 1 to ${LIMITS.keyCharsMax} characters`,
     `for at least ${LIMITS.idempotencyTtlMs / 3_600_000} hours`,
