@@ -19,9 +19,10 @@ import {
 import type { Durability } from './domain/health.ts';
 import { describeTarget, type RedisTarget } from './domain/redis-target.ts';
 import type { CountHolds } from './domain/reservation.ts';
+import { sharedRead } from './domain/shared-read.ts';
 import type { Jobs, JobsConnection } from './jobs/index.ts';
 import { type ConnectedStore, connectJobs, createStore, EmbeddedRedis, type Recovered } from './redis/index.ts';
-import { expositionText, familiesOf, type MetricFamily, shared } from './telemetry/exposition.ts';
+import { expositionText, familiesOf, type MetricFamily } from './telemetry/exposition.ts';
 import { createLogger, type Logger } from './telemetry/logger.ts';
 import { createMetrics, type Metrics, type WorkerState } from './telemetry/metrics.ts';
 import { startOperationsServer } from './telemetry/operations-server.ts';
@@ -213,12 +214,13 @@ function readinessOf({ config, options, store, isDraining }: Context, servesView
   return createReadiness({ health: store, node: config.nodeName, version, isDraining, servesViewers, workers });
 }
 
-/** Returns the text of a scrape. Workers first, so that it says which of them replied. */
+/** Returns the text of a scrape, which serves all who ask while it runs. */
 const scrapeOf = ({ options, metrics }: Context): (() => Promise<string>) =>
-  shared(async () => {
+  sharedRead(async () => {
+    // First, so that the text says which of them replied.
     const workers = (await options.pool?.scrape()) ?? [];
     return expositionText([await familiesOf(metrics.registry), ...workers]);
-  });
+  }, 0);
 
 /** Gives the metrics their sources, and opens METRICS_PORT. Returns its number. */
 async function startOperations(context: Context): Promise<number | null> {

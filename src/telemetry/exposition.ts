@@ -23,14 +23,3 @@ export function expositionText(processes: ReadonlyArray<readonly MetricFamily[]>
   }
   return registry.metrics();
 }
-
-/** Returns a function of which a running call serves all who call it meanwhile. */
-export function shared<T>(work: () => Promise<T>): () => Promise<T> {
-  let running: Promise<T> | null = null;
-  return () => {
-    running ??= work().finally(() => {
-      running = null;
-    });
-    return running;
-  };
-}

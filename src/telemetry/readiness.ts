@@ -181,10 +181,10 @@ export function createReadiness(options: ReadinessOptions): Readiness {
   return {
     report: () => reportOf(finding(), null),
     async probe() {
-      await health.refreshMemory();
       const before = finding();
-      if (before.status !== 'ready') return reportOf(before, null);
-      const pinged = await health.ping();
+      const ping = before.status === 'ready' ? health.ping() : null;
+      const [pinged] = await Promise.all([ping, health.refreshMemory()]);
+      if (pinged === null) return reportOf(before, null);
       if (pinged.ok) return reportOf(before, pinged.value.roundTripMs);
       const { code, message } = pinged.error;
       return reportOf({ status: 'unavailable', code, message }, null);

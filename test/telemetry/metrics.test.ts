@@ -3,7 +3,6 @@ import { join } from 'node:path';
 import { Histogram, Registry } from 'prom-client';
 import t from 'tap';
 import { type Health, REDIS_STATES, type RedisTrouble } from '../../src/domain/health.ts';
-import { shared } from '../../src/telemetry/exposition.ts';
 import { createMetrics } from '../../src/telemetry/metrics.ts';
 import { ROOT } from '../support/root.ts';
 
@@ -70,14 +69,4 @@ t.test('each state of Redis has a sample, and exactly the present one is 1', asy
     trouble = { state, reason: '', remedy: '' };
     t.same(await present(), [`stampede_redis_state{state="${state}"} 1`]);
   }
-});
-
-t.test('who scrapes while a scrape runs gets its result', async (t) => {
-  let calls = 0;
-  const scrape = shared(async () => {
-    calls += 1;
-    return calls;
-  });
-  t.same(await Promise.all([scrape(), scrape(), scrape()]), [1, 1, 1]);
-  t.equal(await scrape(), 2, 'the next one is new');
 });

@@ -1,6 +1,6 @@
 /** A list that is read once for all who ask within a time, also if reading fails. */
 import { hash } from 'node:crypto';
-import { sharedRead } from '../http/shared-read.ts';
+import { sharedRead } from '../../domain/shared-read.ts';
 
 export interface CachedList {
   readonly body: Buffer;
