@@ -58,7 +58,7 @@ t.test('a folder that exists or can be made is accepted, and nothing stays in it
   t.same(readdirSync(join(folder, 'existing')), []);
 });
 
-t.test('a read-only, a full and a small disk', needsMount, async (t) => {
+t.test('a read-only, a full and a small disk', { ...needsMount }, async (t) => {
   const folder = temporaryFolder(t);
   const findingsOn = (options: string): ReturnType<typeof findingsOf> => {
     const [command = '', ...first] = mounted(options, folder);

@@ -45,13 +45,13 @@ t.test('a folder of another user, or with a file of another user, is refused in 
   );
 });
 
-t.test('a read-only file system is refused in one sentence', needsMount, async (t) => {
+t.test('a read-only file system is refused in one sentence', { ...needsMount }, async (t) => {
   const folder = dataFolder(t);
   const { said } = await startElsewhere(t, folder, { wrap: mounted('ro', dirname(folder)) });
   t.match(said, /cannot be used: its file system is read-only/);
 });
 
-t.test('a full disk is refused in one sentence', needsMount, async (t) => {
+t.test('a full disk is refused in one sentence', { ...needsMount }, async (t) => {
   const folder = dataFolder(t);
   const full = mounted('size=64k,nr_inodes=5', dirname(folder));
   t.match((await startElsewhere(t, folder, { wrap: full })).said, /The disk of \S+ is full or fails: free some space/);
@@ -74,7 +74,7 @@ t.test('blanks, quotes, umlauts and a path longer than that of a socket work, al
   }
 });
 
-t.test('a disk that gets full ends the engine with that reason (always) or refuses writes', needsMount, async (t) => {
+t.test('a disk that gets full ends the engine (always) or refuses writes', { ...needsMount }, async (t) => {
   for (const appendfsync of ['always', 'everysec'] as const) {
     const folder = dataFolder(t);
     const wrap = mounted('size=1m', dirname(folder));
