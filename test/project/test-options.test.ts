@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import t from 'tap';
 import { ROOT } from '../support/root.ts';
 
-/** tap writes into the options it gets: with `jobs`, tests with one object all ran the first of them. */
+/** tap writes into the options it gets: with `jobs`, tests with one object all ran the first. */
 const SHARED = /\.test\((?:'[^']*'|"[^"]*"|`[^`]*`|\w+),\s*[a-zA-Z_$][\w$]*,\s*(?:async )?\(/g;
 
 t.test('no two tests share an options object', async (t) => {
