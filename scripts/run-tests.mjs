@@ -6,11 +6,11 @@
  *   node scripts/run-tests.mjs [--fast] [test/some/file.test.ts ...]
  *
  * The tests are compiled once, together with the sources, and each file runs in a plain Node.js
- * process. A file with a line `// slow: REASON` measures real time or the kernel: it runs again if
- * it fails. A file with a line `// heavy: REASON` starts many processes: one such file runs at a
- * time, beside others. A file with a line `// alone: REASON` runs last, and nothing beside it.
- * Files of the store run a second time, with scripts by EVALSHA and classic
- * publish.
+ * process. A file with a line `// slow: REASON` measures real time or the kernel: if it fails, it
+ * runs again at the end, and nothing beside it. A file with a line `// heavy: REASON` starts many
+ * processes: one such file runs at a time, beside others. A file with a line `// alone: REASON` runs
+ * last, and nothing beside it. Files of the store run a second time, with scripts by EVALSHA and
+ * classic publish.
  */
 import { spawn } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
@@ -113,7 +113,7 @@ function readTap(text) {
       else if (found.failures.length === failuresBefore) {
         // No assertion failed: it has too few, or its output ended early.
         const { count, plan, failures = [], bailout } = test.parser.results ?? {};
-        const message = JSON.stringify({ count, plan, failures, bailout });
+        const message = [result.diag?.message, JSON.stringify({ count, plan, failures, bailout })].join(' ').trim();
         found.failures.push({ name, test: name, details: { ...result.diag, message } });
       }
     });
@@ -160,20 +160,23 @@ async function attempt(file, modes) {
   return { passed, failed, failures, skipped, stderr };
 }
 
-async function runFile({ file, slow, modes }) {
+/** Slow files that failed. */
+const again = [];
+
+async function runFile(entry) {
+  const { file, slow, modes } = entry;
   const since = performance.now();
   const name = modes ? `${file} [${modes}]` : file;
-  let outcome = await attempt(file, modes);
-  const report = [];
-  if (outcome.failed > 0 && slow !== null) {
-    report.push(`retried - ${name} (${slow})`, ...outcome.failures.flatMap(describe));
-    outcome = await attempt(file, modes);
+  const { passed, failed, failures, skipped, stderr } = await attempt(file, modes);
+  if (failed > 0 && slow !== null) {
+    console.log([`to be retried - ${name} (${slow})`, ...failures.flatMap(describe)].join('\n'));
+    again.push({ ...entry, slow: null });
+    return;
   }
-  const { passed, failed, failures, skipped, stderr } = outcome;
   totals.passed += passed;
   totals.failed += failed;
   totals.skipped += skipped.length;
-  report.push(...failures.flatMap(describe), ...skipped.map((name) => `  skipped: ${name}`));
+  const report = [...failures.flatMap(describe), ...skipped.map((name) => `  skipped: ${name}`)];
   if (failed > 0 && stderr.trim() !== '') report.push(indented(stderr.slice(-4_000).trimEnd()));
   report.push(`${failed === 0 ? 'ok' : 'not ok'} - ${name} (${passed + failed} tests, ${seconds(since)})`);
   console.log(report.join('\n'));
@@ -195,8 +198,8 @@ function testFiles(names, isFast) {
     };
   });
   if (isFast) return files.filter(({ file, slow }) => slow === null && FAST.some((rule) => rule.test(file)));
-  const again = files.filter(({ file, isFixture }) => isFixture && STORE.test(file));
-  return [...files, ...again.map((entry) => ({ ...entry, modes: OTHER_MODES }))];
+  const ofStore = files.filter(({ file, isFixture }) => isFixture && STORE.test(file));
+  return [...files, ...ofStore.map((entry) => ({ ...entry, modes: OTHER_MODES }))];
 }
 
 const since = performance.now();
@@ -228,6 +231,7 @@ if (isBuilt) {
   };
   await Promise.all(Array.from({ length: JOBS }, work));
   for (const entry of files.filter(({ isAlone }) => isAlone)) await start(entry);
+  for (const entry of again) await start(entry);
 }
 if (isBuilt && files.length === 0) {
   console.log('not ok - no test file was found');
