@@ -8,9 +8,9 @@
  * The tests are compiled once, together with the sources, and each file runs in a plain Node.js
  * process. A file with a line `// slow: REASON` measures real time or the kernel: if it fails, it
  * runs again at the end, and nothing beside it. A file with a line `// heavy: REASON` starts many
- * processes: one such file runs at a time, beside others. A file with a line `// alone: REASON` runs
- * last, and nothing beside it. Files of the store run a second time, with scripts by EVALSHA and
- * classic publish.
+ * processes: one such file runs at a time, beside others. A file with a line `// alone: REASON`
+ * runs last, and nothing beside it. Files of the store run a second time, with scripts by EVALSHA
+ * and classic publish.
  */
 import { spawn } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
