@@ -27,12 +27,12 @@ const PROGRAM = fileURLToPath(
   new URL(import.meta.url.endsWith('.ts') ? 'attacker.ts' : 'attacker.js', import.meta.url),
 );
 
-export function startHostileBuyer(attack: Attack) {
+export function startHostileBuyer(attack: Omit<Attack, 'port'>) {
   const child = fork(PROGRAM, { execArgv: PROGRAM.endsWith('.ts') ? ['--import', import.meta.resolve('tsx')] : [] });
   // A real attacker has another machine; here it must not take the processor from the others.
   if (child.pid !== undefined) setPriority(child.pid, constants.priority.PRIORITY_LOW);
   return {
-    attack: () => void child.send(attack),
+    attack: (port: number) => void child.send({ ...attack, port } satisfies Attack),
     /** Closes all its connections. */
     async pause(): Promise<AttackCounts> {
       const counts = once(child, 'message');

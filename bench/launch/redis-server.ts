@@ -1,7 +1,7 @@
 /** A redis-server on a unix socket in a temporary folder. It is killed when this process exits. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
@@ -147,8 +147,15 @@ export async function startRedis(options: RedisServerOptions = {}) {
   };
 }
 
-export const startBenchRedis = (append: AppendMode): Promise<RedisServer> =>
-  startRedis(append === 'off' ? { appendonly: false, appendfsync: 'no' } : { appendfsync: append });
+/** The process that rewrites the append-only file inherits the priority of Redis, not its core. */
+const OWN_CORE = ['--server_cpulist', '0', '--bio_cpulist', '1', '--aof_rewrite_cpulist', '1'];
+
+/** `ownCore`: no other part of Redis runs on the core that runs its commands. */
+export const startBenchRedis = (append: AppendMode, { ownCore = false } = {}): Promise<RedisServer> =>
+  startRedis({
+    ...(append === 'off' ? { appendonly: false, appendfsync: 'no' } : { appendfsync: append }),
+    args: ownCore && availableParallelism() > 1 ? OWN_CORE : [],
+  });
 
 async function commandStats(client: Redis): Promise<Map<string, { calls: number; usec: number }>> {
   const lines = (await client.info('commandstats')).matchAll(/cmdstat_([^:]+):calls=(\d+),usec=(\d+)/g);

@@ -1,11 +1,15 @@
-/** One hostile buyer with hundreds of sockets: what is left in Redis, and the effect on others. */
+/**
+ * One hostile buyer with hundreds of sockets: what is left in Redis, and the effect on others. The
+ * attacker takes the processor of this machine, too. So each round attacks this node and another
+ * one, which is without viewers: the difference is what the engine lets a stranger do to others.
+ */
 import type { Stretch } from '../generator/assemble.ts';
 import { median } from '../generator/median.ts';
 import type { ViewersSummary } from '../generator/workloads/viewers.ts';
 import { type AttackCounts, startHostileBuyer } from '../hostile/hostile-buyer.ts';
 import { commonLevels, mostLevel, share } from '../verdict/levels.ts';
 import { figuresOver } from './figures.ts';
-import { choice, count } from './flags.ts';
+import { count } from './flags.ts';
 import { checkWriters, connectionChecks, fillRoom, gapCheck, ratesFor } from './full-room.ts';
 import { charsFlag, joinRateFlag, viewersFlag, warmUpFlag } from './room-flags.ts';
 import { defineLoad } from './scenario.ts';
@@ -20,11 +24,6 @@ const FLAGS = {
   joinRate: joinRateFlag(500),
   warmUp: warmUpFlag(3),
   sockets: count(500, 'sockets of the hostile buyer', { max: 10_000 }),
-  at: choice(
-    ['same-node', 'other-node'],
-    'same-node',
-    'the node that is attacked; other-node shows what the machine costs',
-  ),
   frames: count(2_000, 'messages per second of the hostile buyer', { max: 1_000_000 }),
   othersShare: share(0.1, 'fail if a p99 of the others grows by more than this (median of the rounds)'),
   leftKib: count(1_024, 'fail if a minute of the attack leaves more KiB in Redis'),
@@ -45,40 +44,39 @@ interface Phase {
   readonly usedBytes: number;
   readonly cpuSeconds: number;
 }
+/** The same attack on this node, and on another node of this machine, which shows its cost. */
 interface Round {
   readonly quiet: Phase;
   readonly attacked: Phase;
+  readonly elsewhere: Phase;
   readonly counts: AttackCounts;
 }
 type HostileRun = Run<typeof FLAGS>;
 
 export const hostile = defineLoad({
   name: 'hostile',
-  about: 'one hostile buyer with 500 sockets, phases with and without alternating: p99 of the others, growth of Redis',
+  about: 'one hostile buyer with 500 sockets, on this and another node by turns: p99 of the others, growth of Redis',
   flags: FLAGS,
   defaults: { seconds: 15, rounds: 4 },
   check: (flags, { url }) => checkWriters(flags, url === null),
-  start: ({ rate, writers, at }) => ({
-    env: rate / writers > 2 ? ratesFor(rate / writers) : {},
-    spare: at === 'other-node',
-  }),
+  start: ({ rate, writers }) => ({ env: rate / writers > 2 ? ratesFor(rate / writers) : {}, spare: true }),
   collect: () => ({ first: null as Round | null, rounds: [] as Round[], ends: [] as ViewersSummary[] }),
   async load(run, collected) {
     const { flags, common, fleet, target } = run;
     const { viewers, joinRate, writers, chars, rate: perSecond, sockets, frames: framesPerSecond } = flags;
     const { engine, gateway } = target;
-    if (engine === null) throw new Error('this scenario needs an engine of its run');
+    if (!engine?.spare) throw new Error('this scenario needs an engine of its run');
     const measureEvery = Math.max(1, Math.floor(viewers / MEASURING_VIEWERS));
     const { show, room } = await fillRoom(run, { label: 'hostile', viewers, joinRate, measureEvery });
     await openSale(run, show);
     const { host } = gateway;
-    const port = engine.spare?.port ?? gateway.port;
+    const ports = { here: gateway.port, elsewhere: engine.spare.port };
     const token = engine.token(show, HOSTILE);
-    const buyer = startHostileBuyer({ host, port, show, sale: SALE, sku: SKU, token, sockets, framesPerSecond });
+    const buyer = startHostileBuyer({ host, show, sale: SALE, sku: SKU, token, sockets, framesPerSecond });
     const phaseMs = common.seconds * 1000;
     const chatMs = fleet.secondAfter(AHEAD_MS);
     run.phase('warm-up', { fromMs: chatMs });
-    const forMs = flags.warmUp * 1000 + (1 + common.rounds) * (2 * phaseMs + RECOVER_MS + 2_000);
+    const forMs = flags.warmUp * 1000 + (1 + common.rounds) * (3 * phaseMs + 2 * RECOVER_MS + 3_000);
     room.command({ do: 'chat', atMs: chatMs, plan: { perSecond, arrivals: 'poisson', forMs, chars, writers } });
     await fleet.until(chatMs + flags.warmUp * 1000);
     const measure = async (name: string): Promise<Phase> => {
@@ -92,21 +90,30 @@ export const hostile = defineLoad({
       const cpuSeconds = cpuSecondsBetween('gateway', server, await run.readServer());
       return { stretch, keys, usedBytes: usedAfter - used, cpuSeconds };
     };
-    let counts: AttackCounts = { frames: 0, upgrades: 0, bytesReceived: 0, cpuSeconds: 0 };
+    let total: AttackCounts = { frames: 0, upgrades: 0, bytesReceived: 0, cpuSeconds: 0 };
+    const attacked = async (name: string, port: number): Promise<{ phase: Phase; counts: AttackCounts }> => {
+      buyer.attack(port);
+      const phase = await measure(name);
+      const before = total;
+      total = await buyer.pause();
+      run.phase('recovering');
+      await run.wait(RECOVER_MS);
+      return { phase, counts: differenceOf(total, before) };
+    };
     try {
-      // In the first attack the gateway compiles code that has never run.
+      // In the first attack the gateways compile code that has never run.
       for (let round = 0; round <= common.rounds; round++) {
         const name = round === 0 ? 'first attack' : `round ${round}`;
         const quiet = await measure(`quiet, ${name}`);
-        buyer.attack();
-        const attacked = await measure(`attacked, ${name}`);
-        const total = await buyer.pause();
-        const measured = { quiet, attacked, counts: differenceOf(total, counts) };
+        const here = () => attacked(`attacked, ${name}`, ports.here);
+        const there = () => attacked(`another node attacked, ${name}`, ports.elsewhere);
+        // By turns, so that a drift of the machine does not favor one.
+        const first = round % 2 === 0 ? await here() : null;
+        const elsewhere = await there();
+        const { phase, counts } = first ?? (await here());
+        const measured = { quiet, attacked: phase, elsewhere: elsewhere.phase, counts };
         if (round === 0) collected.first = measured;
         else collected.rounds.push(measured);
-        counts = total;
-        run.phase('recovering');
-        await run.wait(RECOVER_MS);
       }
     } finally {
       buyer.stop();
@@ -117,8 +124,10 @@ export const hostile = defineLoad({
   },
   report(run, { first, rounds, ends }) {
     const { flags, common } = run;
-    const ratioOf = (name: string) => (round: Round) =>
-      (run.p99Of(name)(round.attacked) ?? Number.NaN) / (run.p99Of(name)(round.quiet) ?? Number.NaN);
+    const ratioOf =
+      (name: string, attacked: 'attacked' | 'elsewhere' = 'attacked', than: 'elsewhere' | 'quiet' = 'elsewhere') =>
+      (round: Round) =>
+        (run.p99Of(name)(round[attacked]) ?? Number.NaN) / (run.p99Of(name)(round[than]) ?? Number.NaN);
     const perMinute = MINUTE_MS / (common.seconds * 1000);
     const kib = (bytes: number): number => (bytes * perMinute) / 1024;
     const left = (round: Round): number => kib(sum(round.attacked.keys) - sum(round.quiet.keys));
@@ -134,21 +143,18 @@ export const hostile = defineLoad({
     const percent = (value: number): string => `${value < 0 ? '' : '+'}${(value * 100).toFixed(1)} %`;
     const worst = Math.max(...['delivery', 'chat reply'].map((name) => median(rounds.map(ratioOf(name)))));
     const rate = (of: (counts: AttackCounts) => number) => (round: Round) => of(round.counts) / common.seconds;
+    const against = 'against the same attack on another node of this machine';
+    const machine = 'another node attacked, against none';
     const others = run.latency('delivery', ...rounds.map(({ attacked }) => attacked.stretch));
     return {
       figures: [
-        lower('delivery p99 of the others, attacked against not', 'x', ratioOf('delivery'), 'from due to viewers'),
-        lower('reply p99 of the others, attacked against not', 'x', ratioOf('chat reply'), 'from due to the ok'),
+        lower('delivery p99, attacked', 'x', ratioOf('delivery'), `from due to viewers; ${against}`),
+        lower('reply p99, attacked', 'x', ratioOf('chat reply'), `from due to the ok; ${against}`),
+        neither('delivery p99, cost of the machine', 'x', ratioOf('delivery', 'elsewhere', 'quiet'), machine),
+        neither('reply p99, cost of the machine', 'x', ratioOf('chat reply', 'elsewhere', 'quiet'), machine),
         ...(first === null
           ? []
-          : [
-              figuresOver([first]).lower(
-                'delivery p99 of the others, first attack',
-                'x',
-                ratioOf('delivery'),
-                'not in the median',
-              ),
-            ]),
+          : [figuresOver([first]).lower('delivery p99, first attack', 'x', ratioOf('delivery'), 'not in the median')]),
         lower('delivery p99, quiet', 'ms', ({ quiet }) => run.p99Of('delivery')(quiet), 'from due to viewers'),
         lower('reply p99, quiet', 'ms', ({ quiet }) => run.p99Of('chat reply')(quiet), 'from due to the ok'),
         lower('left in Redis per minute', 'KiB', left, 'growth of all keys of the show beyond the quiet phase'),
