@@ -174,7 +174,7 @@ export const archive = defineLocal({
           'longest call of Redis',
           'ms',
           () => longest,
-          `by SLOWLOG; ${isPreferred ? 'Redis has the highest priority and a core' : 'it includes programs that interrupt Redis'}`,
+          `by SLOWLOG; ${isPreferred ? 'Redis has the highest priority' : 'it includes programs that interrupt Redis'}`,
         ),
         neither(
           'longest reserve or confirm',
