@@ -66,8 +66,8 @@ export const LIMITS = Object.freeze({
   resumeFrameBytesTarget: 32 * 1024,
   /** Products and sales of a snapshot or a page: this much, or one that is larger. */
   catalogBytesMax: 64 * 1024,
-  /** Encoded pages that a room keeps of one version; the largest show has about 160. */
-  catalogPagesCachedMax: 256,
+  /** Encoded pages that a room keeps of one version; the largest show has about 500. */
+  catalogPagesCachedMax: 640,
   /** If all sales together have more state, a snapshot is sent in its place. */
   stateBytesMax: 64 * 1024,
 
@@ -179,16 +179,22 @@ export const LIMITS = Object.freeze({
   nameCharsMax: 64,
   userIdCharsMax: 128,
   orderRefCharsMax: 128,
+  noteCharsMax: 2_000,
+  trackingCharsMax: 512,
   announcementCharsMax: 500,
   announcementMinMs: 1_000,
   announcementDefaultMs: 5 * 60 * 1000,
   announcementMaxMs: 24 * 60 * 60 * 1000,
   urlCharsMax: 2048,
+  descriptionCharsMax: 1_000,
+  imagesPerProductMax: 8,
   mistakesListedMax: 50,
 
   // Shows, products, sales
   brandsPerShowMax: 50,
   productsPerShowMax: 1_000,
+  /** Changes of a show and its products that wait in one process. */
+  changesQueuedMax: 200,
   skusPerProductMax: 100,
   salesPerShowMax: 200,
   skusPerSaleMax: 200,
@@ -204,7 +210,9 @@ export const LIMITS = Object.freeze({
   // Reservations
   holdMinMs: 15_000,
   holdDefaultMs: 120_000,
-  holdMaxMs: 15 * 60 * 1000,
+  /** Of the setting HOLD_MAX: a hosted checkout lives for up to a day. */
+  holdMaxMs: 24 * 60 * 60 * 1000,
+  holdMaxDefaultMs: 15 * 60 * 1000,
   /** A sale that changes between sold out and stocked sends one event in this time. */
   soldOutEveryMs: 1_000,
   /** A confirm this long after the deadline still wins if the hold has not been expired. */
@@ -224,6 +232,11 @@ export const LIMITS = Object.freeze({
 
   // HTTP
   httpBodyBytesMax: 256 * 1024,
+  /** Of an import of products. */
+  httpImportBytesMax: 16 * 1024 * 1024,
+  /** More than all products of a show with all their SKUs. */
+  importRowsMax: 120_000,
+  importErrorsListed: 100,
   /** Default rates per API key and process; commands on holds are not limited. */
   httpReadsPerMinute: 6_000,
   httpCommandsPerMinute: 6_000,
@@ -234,6 +247,14 @@ export const LIMITS = Object.freeze({
   tokenTtlSecondsMax: 30 * 24 * 60 * 60,
   demoTokenTtlSeconds: 6 * 60 * 60,
   pageItemsMax: 1_000,
+  /** A page of reservations ends after this much of the ledger, also with fewer items. */
+  listedSlicesMax: 10,
+  listedExaminedMax: 2_000,
+  listedItemsDefault: 100,
+  /** An export reads as many at once. */
+  exportPageItems: 500,
+  /** An export ends if its reader takes nothing for so long. */
+  exportIdleMs: 30_000,
   /** The list of public shows: the live ones and the next to start, each with its next sales. */
   publicShowsMax: 100,
   publicSalesPerShowMax: 20,
@@ -253,7 +274,7 @@ export const LIMITS = Object.freeze({
   /** An archiver that ended is replaced after this time. */
   archiveLeaseMs: 10_000,
   /** What an ended show still has open after this time cannot end: its records cannot be read. */
-  archiveStuckMs: 60 * 60 * 1000,
+  archiveStuckMs: 49 * 60 * 60 * 1000,
   /** `POST …/archive` replies after this time, and the work goes on. */
   archiveReplyMs: 10_000,
   /** Read in one call, so that none holds Redis for longer than a millisecond or two. */
@@ -329,7 +350,11 @@ export const LIMITS = Object.freeze({
 const L = LIMITS;
 const relations: ReadonlyArray<readonly [string, boolean]> = [
   ['tickMinMs <= tickMaxMs <= tickSparseMaxMs', L.tickMinMs <= L.tickMaxMs && L.tickMaxMs <= L.tickSparseMaxMs],
-  ['holdMinMs <= holdDefaultMs <= holdMaxMs', L.holdMinMs <= L.holdDefaultMs && L.holdDefaultMs <= L.holdMaxMs],
+  [
+    'holdMinMs <= holdDefaultMs <= holdMaxDefaultMs',
+    L.holdMinMs <= L.holdDefaultMs && L.holdDefaultMs <= L.holdMaxDefaultMs,
+  ],
+  ['holdMaxDefaultMs <= holdMaxMs', L.holdMaxDefaultMs <= L.holdMaxMs],
   ['every hold has ended long before archiveStuckMs', 2 * L.holdMaxMs < L.archiveStuckMs],
   ['backpressureSoftBytes < backpressureHardBytes', L.backpressureSoftBytes < L.backpressureHardBytes],
   ['a ping is overdue before the next one is sent', L.readPingOverdueKib < L.readPingEveryKib],

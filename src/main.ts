@@ -115,7 +115,7 @@ export function createEngine(config: Config, options: EngineOptions = {}): Engin
         metrics.scriptSeconds.observe({ script }, elapsedMs / 1000);
       const onRecovered = ({ untrusted, repaired }: Recovered): void =>
         metrics.booksVerified.add(untrusted.length > 0 ? 'untrusted' : repaired.length > 0 ? 'repaired' : 'intact');
-      const { keyPrefix, nodeName: node, redisScripts: scripts, redisPublish: publish } = config;
+      const { keyPrefix, nodeName: node, redisScripts: scripts, redisPublish: publish, holdMax: holdMaxMs } = config;
       const onNodeNameShared = (isShared: boolean): void => metrics.nodeNameShared.set(Number(isShared));
       const onHolds: CountHolds = (outcome, holds, units) => {
         metrics.holds.add(outcome, holds);
@@ -123,7 +123,7 @@ export function createEngine(config: Config, options: EngineOptions = {}): Engin
       };
       const observers = { onScript, onRecovered, onNodeNameShared, onHolds, onOrder: metrics.revenue.add };
       const runsJobs = config.roles.includes('jobs');
-      store = createStore({ redis, keyPrefix, logger, node, scripts, publish, runsJobs, ...observers });
+      store = createStore({ redis, keyPrefix, logger, node, scripts, publish, runsJobs, holdMaxMs, ...observers });
       parts.push({ name: 'store', stop: store.close });
       const isDraining = (): boolean => stopping !== null || options.pool?.isDraining() === true;
       const context = { config, options, logger, metrics, parts, store, secrets, redis, isDraining };

@@ -12,7 +12,7 @@ export interface RoutesOptions {
   readonly drafts: readonly string[];
 }
 
-export const ORDER_REF = 'BENCH-ORDER';
+export const orderRefOf = (reservation: string): string => `BENCH-${reservation}`;
 export const confirmKey = (reservation: string): string => `pay-${reservation}`;
 
 export function routesOf({ show, sale, orders, drafts }: RoutesOptions): Route[] {
@@ -21,7 +21,7 @@ export function routesOf({ show, sale, orders, drafts }: RoutesOptions): Route[]
   const order = (n: number) => orders[n % orders.length] ?? { reservation: 'none', amount: 0 };
   const confirm = (n: number): HttpRequest => {
     const { reservation, amount } = order(n);
-    const request = post(`${show}/reservations/${reservation}/confirm`, { orderRef: ORDER_REF, amount });
+    const request = post(`${show}/reservations/${reservation}/confirm`, { orderRef: orderRefOf(reservation), amount });
     return { ...request, as: n % orders.length, key: confirmKey(reservation) };
   };
   const token = (n: number) => post(`${show}/tokens`, { user: `api-${n}`, name: 'Ada', role: 'buyer' });

@@ -1,7 +1,7 @@
 /** The HTTP API under the load of hosts and back offices: at a rate, and flat out. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type HttpLoadResult, type HttpSecond, runHttpLoad } from '../control/http-load.ts';
-import { confirmKey, ORDER_REF, type RoutesOptions, routesOf } from '../control/routes.ts';
+import { confirmKey, orderRefOf, type RoutesOptions, routesOf } from '../control/routes.ts';
 import { type Host, openEvening } from '../evening/host.ts';
 import { CPU_SHARE_MAX, LOOP_DELAY_P99_MS_MAX } from '../generator/assemble.ts';
 import type { Fleet } from '../generator/contract.ts';
@@ -141,7 +141,8 @@ async function sellSome(host: Host, fleet: Fleet, officeOf: (n: number) => BackO
   for (const reservation of new Set(evidence.grants.map((grant) => grant.reservation))) {
     const office = officeOf(orders.length);
     const { amount } = await office.getReservation(host.show, reservation);
-    await office.confirm(host.show, reservation, { orderRef: ORDER_REF, amount }, confirmKey(reservation));
+    const order = { orderRef: orderRefOf(reservation), amount };
+    await office.confirm(host.show, reservation, order, confirmKey(reservation));
     orders.push({ reservation, amount });
   }
   return { sale, orders };

@@ -22,6 +22,7 @@ import { LIMITS } from '../limits.ts';
 import { fail, ok, type Result, StampedeError } from '../protocol/codes.ts';
 import type { ReservationView } from '../protocol/messages.ts';
 import type { Logger } from '../telemetry/logger.ts';
+import { readBooked } from './booked.ts';
 import { ERASURE_PARTIAL, moveInto, nextFolder, PARTIAL, syncFolder } from './folders.ts';
 import { type FileEntry, writeLines } from './lines.ts';
 import {
@@ -299,6 +300,18 @@ export function createArchives(options: ArchivesOptions): RunningArchives {
       return { archiveFiles: isArchived ? 'missing' : 'none', archiveBytes: null };
     },
 
+    async readBooked(showId, isOrder) {
+      try {
+        const { own } = await checkFolders(showId);
+        const path = own.at(-1);
+        return path === undefined
+          ? fail('archive_failed', filesElsewhere(finalFolder(showId)))
+          : ok(await readBooked(path, isOrder));
+      } catch (error) {
+        return failureOf(showId, error, 'The files of the archive cannot be read.');
+      }
+    },
+
     async checkFree(showId) {
       const identity = await store.identityOf(showId);
       if (!identity.ok) return identity;
@@ -337,6 +350,10 @@ function unwrap<T>(result: Result<T>): T {
   if (!result.ok) throw new StampedeError(result.error);
   return result.value;
 }
+
+const filesElsewhere = (folder: string): string =>
+  `The show is archived, and its files are not in ${folder}. Put them there, or set ARCHIVE_DIR of this process to ` +
+  'the folder that has them.';
 
 const filesMissing = (folder: string): string =>
   `The show is archived, and its files, which name its buyers, are not in ${folder}. Nothing was deleted. Put them ` +

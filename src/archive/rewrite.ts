@@ -14,6 +14,7 @@ import type { LedgerRow, UnreadableRow } from '../domain/archive.ts';
 import { type Erased, erasedEntry } from '../domain/erasure.ts';
 import { asFolderError, NOT_READ } from '../domain/file-errors.ts';
 import { isId } from '../domain/mistakes.ts';
+import type { OrderNotes } from '../domain/order.ts';
 import { StampedeError } from '../protocol/codes.ts';
 import type { ReservationView } from '../protocol/messages.ts';
 import { ERASURE_PARTIAL, moveInto, nextFolder, PARTIAL, syncFolder } from './folders.ts';
@@ -122,11 +123,13 @@ const changeLedger =
 
 const changeOrders =
   (erased: Erased, onOrder: () => void): Change =>
-  (order: ReservationView | UnreadableRow) => {
+  (order: (ReservationView & OrderNotes) | UnreadableRow) => {
     if ('raw' in order) return changeRaw(order, erased);
     if (order.user !== erased.user) return null;
     onOrder();
-    return { ...order, user: erased.pseudonym };
+    // What the host wrote may name the user.
+    const { note: _note, tracking: _tracking, ...rest } = order;
+    return { ...rest, user: erased.pseudonym };
   };
 
 /** What cannot be decoded stays so, without its bytes. */

@@ -264,6 +264,17 @@ export const SETTINGS = Object.freeze({
     fallback: './data',
     parse: path,
   }),
+  holdMax: setting('HOLD_MAX', {
+    help: 'The longest time for which a reservation may hold its units, also when it is extended.',
+    range: 'a number with a unit: 90s, 30m or 12h, from 2 minutes to 24 hours',
+    fallback: LIMITS.holdMaxDefaultMs,
+    fallbackText: '15m',
+    parse: duration(
+      LIMITS.holdDefaultMs,
+      LIMITS.holdMaxMs,
+      'Sales hold units for 2 minutes unless they set another time.',
+    ),
+  }),
   retention: setting('RETENTION', {
     help: 'How long after its end a show is archived and leaves Redis. A show may set another time (retentionMs).',
     range: 'a number with a unit: 90s, 30m, 12h or 30d, from 1 second to 10 years',

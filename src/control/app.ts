@@ -15,6 +15,7 @@ import { registerBodies } from './http/bodies.ts';
 import { registerBrowserHeaders } from './http/browser-headers.ts';
 import { registerDocs } from './http/docs.ts';
 import { registerIdempotency } from './http/idempotency.ts';
+import { momentKeyword } from './http/moments.ts';
 import { registerPages } from './http/pages.ts';
 import { ProblemSchema } from './http/problem-schema.ts';
 import { onClientError, onFrameworkError, registerProblems } from './http/problems.ts';
@@ -24,6 +25,7 @@ import { type App, refusal } from './http/routing.ts';
 import { sharedSerializers } from './http/serializers.ts';
 import { registerTraffic } from './http/traffic.ts';
 import { moderation } from './moderation/routes.ts';
+import { orders } from './orders/routes.ts';
 import { products } from './products/routes.ts';
 import { publicShows } from './public-shows/routes.ts';
 import { reservations } from './reservations/routes.ts';
@@ -41,6 +43,7 @@ const RESOURCES: readonly Resource[] = [
   products,
   sales,
   reservations,
+  orders,
   access,
   verification,
   archive,
@@ -67,7 +70,12 @@ export async function createControl(deps: ControlDeps): Promise<FastifyInstance>
     frameworkErrors: onFrameworkError,
     clientErrorHandler: onClientError,
     // Unknown fields are typing errors, so they are refused. A number in quotes is not a number.
-    ajv: { customOptions: { removeAdditional: false, coerceTypes: false, useDefaults: true, allErrors: true } },
+    ajv: {
+      customOptions: {
+        ...{ removeAdditional: false, coerceTypes: false, useDefaults: true, allErrors: true },
+        ...{ allowUnionTypes: true, keywords: [momentKeyword as never] },
+      },
+    },
     schemaController: { compilersFactory: { buildSerializer: sharedSerializers() } },
   }).withTypeProvider<TypeBoxTypeProvider>();
 

@@ -28,6 +28,8 @@ export interface ControlOptions extends BrowserOptions {
   /** The gateway serves TLS itself. */
   readonly gatewayTls?: boolean;
   readonly rates?: Partial<HttpRates>;
+  /** An export ends if its reader takes nothing for so long. Default: that of `LIMITS`. */
+  readonly exportIdleMs?: number;
 }
 
 export interface ControlDeps {

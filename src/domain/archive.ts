@@ -3,6 +3,7 @@ import type { Result } from '../protocol/codes.ts';
 import type { Product, ReservationView, ShowEvent, ShowView } from '../protocol/messages.ts';
 import type { Verification } from './audit.ts';
 import type { LedgerEntry } from './ledger.ts';
+import type { BookedReservation, OrderNotes } from './order.ts';
 import type { SaleBooks } from './sale.ts';
 
 /** What a show amounts to. Money in minor units, by currency. */
@@ -93,7 +94,7 @@ export interface ArchiveStore {
   thawShow(showId: string, token: string): Promise<Result<null>>;
   readLedger: ReadPage<LedgerRow>;
   readEvents: ReadPage<ShowEvent>;
-  readReservations: ReadPage<ReservationView>;
+  readReservations: ReadPage<ReservationView & OrderNotes>;
   readSales(showId: string): Promise<Result<Array<SaleBooks | UnreadableRow>>>;
   readProducts(showId: string): Promise<Result<Array<Product | UnreadableRow>>>;
   /** Returns whether any show was archived. */
@@ -154,6 +155,11 @@ export interface Archives {
    */
   remove(showId: string, options?: { readonly force?: boolean; readonly isRepeat?: boolean }): Promise<Result<Removed>>;
   filesOf(showId: string): Promise<ArchiveFiles>;
+  /**
+   * Reads the reservations of an archived show from its files, in the order in which they ended, or
+   * only its orders, in no order. Fails with `archive_failed` if the files are missing.
+   */
+  readBooked(showId: string, isOrder: boolean): Promise<Result<AsyncIterable<readonly BookedReservation[]>>>;
   /** Fails if Redis has no such show, and a folder has the place of its archive. */
   checkFree(showId: string): Promise<Result<null>>;
 }

@@ -4,12 +4,15 @@ import { type Failure, failure } from '../protocol/codes.ts';
 import { isCleanText } from '../protocol/text.ts';
 
 export const ID_PATTERN = `^[A-Za-z0-9][A-Za-z0-9_-]{0,${LIMITS.idCharsMax - 1}}$`;
-export const SKU_PATTERN = `^[A-Za-z0-9][A-Za-z0-9._-]{0,${LIMITS.idCharsMax - 1}}$`;
+/** Visible characters; blanks only between them. For the flag `u`. */
+export const SKU_PATTERN = `^[^\\s\\p{C}](?:[^\\p{C}\\p{Zl}\\p{Zp}]{0,${LIMITS.idCharsMax - 2}}[^\\s\\p{C}])?$`;
 const ID = new RegExp(ID_PATTERN);
 /** Returns whether a text may be an id. Ids read from Redis are checked before they name files. */
 export const isId = (text: string): boolean => ID.test(text);
-const SKU = new RegExp(SKU_PATTERN);
+const SKU = new RegExp(SKU_PATTERN, 'u');
 const MOMENT_MAX_MS = 8.64e15;
+const NOT_AN_ID =
+  `Must be an id: letters, digits, "_" and "-", at most ${LIMITS.idCharsMax}, ` + 'starting with a letter or digit.';
 
 export interface Mistake {
   /** JSON pointer into the body, such as `/skus/2/price`. */
@@ -29,11 +32,15 @@ export class Mistakes {
   }
 
   id(path: string, value: string): void {
-    this.#name(path, value, ID, 'an id: letters, digits, "_" and "-"');
+    if (typeof value !== 'string' || !ID.test(value)) this.add(path, NOT_AN_ID);
   }
 
   sku(path: string, value: string): void {
-    this.#name(path, value, SKU, 'a SKU: letters, digits, ".", "_" and "-"');
+    const isSku = isCleanText(value, LIMITS.idCharsMax) && SKU.test(value);
+    if (!isSku)
+      this.add(path, `Must be a SKU: 1 to ${LIMITS.idCharsMax} visible characters, with blanks only between them.`);
+    // Two SKUs that look the same must not be two.
+    else if (value.normalize('NFC') !== value) this.add(path, 'Must be in Unicode Normalization Form C.');
   }
 
   text(path: string, value: string, charsMax: number): void {
@@ -70,10 +77,5 @@ export class Mistakes {
     const more = this.#list.length > 1 ? ` (and ${this.#list.length - 1} more)` : '';
     const message = `${first.path === '' ? '' : `${first.path}: `}${first.message}${more}`;
     return failure('invalid_request', message, { details: { errors: this.#list } });
-  }
-
-  #name(path: string, value: string, pattern: RegExp, kind: string): void {
-    if (typeof value !== 'string' || !pattern.test(value))
-      this.add(path, `Must be ${kind}, at most ${LIMITS.idCharsMax}, starting with a letter or digit.`);
   }
 }

@@ -4,6 +4,8 @@ import type { Failure, Result } from '../protocol/codes.ts';
 import type { Product, ShowView } from '../protocol/messages.ts';
 import type { Actor } from './command.ts';
 import { Mistakes } from './mistakes.ts';
+import { isCurrency, NOT_A_CURRENCY } from './sale.ts';
+import { webAddressMistake } from './web-address.ts';
 
 export interface ProductStore {
   putProduct(showId: string, product: Product, actor: Actor): Promise<Result<Product>>;
@@ -22,6 +24,7 @@ export function checkProduct(product: Product): Failure | null {
   if (product.imageUrl !== undefined && !isWebAddress(product.imageUrl)) {
     mistakes.add('/imageUrl', `Must be an http or https address of at most ${LIMITS.urlCharsMax} characters.`);
   }
+  checkDescription(mistakes, product);
   if (product.skus.length < 1 || product.skus.length > LIMITS.skusPerProductMax)
     mistakes.add('/skus', `Must hold 1 to ${LIMITS.skusPerProductMax} SKUs.`);
   for (const [index, sku] of product.skus.entries()) {
@@ -33,6 +36,29 @@ export function checkProduct(product: Product): Failure | null {
     product.skus.map(({ sku }) => sku),
   );
   return mistakes.failure();
+}
+
+function checkDescription(mistakes: Mistakes, product: Product): void {
+  const { description, price, compareAtPrice, currency, images = [], link } = product;
+  // Paragraphs are kept.
+  const line = description?.replaceAll(/\r?\n/g, ' ');
+  if (line !== undefined) mistakes.text('/description', line, LIMITS.descriptionCharsMax);
+  for (const [name, value] of Object.entries({ price, compareAtPrice }))
+    if (value !== undefined) mistakes.integer(`/${name}`, value, 0, LIMITS.priceMinorUnitsMax);
+  if (currency !== undefined && !isCurrency(currency)) mistakes.add('/currency', NOT_A_CURRENCY);
+  if ((price ?? compareAtPrice) !== undefined && currency === undefined)
+    mistakes.add('/currency', 'Say in which currency the price is.');
+  if (compareAtPrice !== undefined && price === undefined)
+    mistakes.add('/price', 'Give the price that compareAtPrice is compared with.');
+  if (images.length > LIMITS.imagesPerProductMax)
+    mistakes.add('/images', `Must hold at most ${LIMITS.imagesPerProductMax} images.`);
+  for (const [i, image] of images.entries()) checkAddress(mistakes, `/images/${i}`, image);
+  if (link !== undefined) checkAddress(mistakes, '/link', link);
+}
+
+function checkAddress(mistakes: Mistakes, path: string, address: string): void {
+  const wrong = webAddressMistake(address);
+  if (wrong !== null) mistakes.add(path, wrong);
 }
 
 export function isWebAddress(text: string): boolean {

@@ -55,7 +55,7 @@ export interface ReservationStore {
   confirm(showId: string, request: ConfirmRequest, command: CommandMeta): Promise<Result<Decision>>;
   /** With `user`, reservations of other buyers are `reservation_not_found`. */
   release(showId: string, reservationId: string, command: CommandMeta & { user?: string }): Promise<Result<Decision>>;
-  /** Extends a hold to at most `holdMaxMs` after it was made (`limit_reached`). */
+  /** Extends a hold to at most HOLD_MAX after it was made (`limit_reached`). */
   extendHold(
     showId: string,
     request: { reservation: string; byMs: number },

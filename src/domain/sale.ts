@@ -67,14 +67,29 @@ export type SaleMove =
   /** A positive delta adds units, a negative one withdraws available ones. */
   | { op: 'units'; sku: string; delta: number };
 
+/** A change of a draft. What is missing stays as it is. */
+export interface SaleEdit {
+  title?: string;
+  holdMs?: number;
+  closesAt?: number;
+  durationMs?: number;
+  /** `quantity`: free units. */
+  skus?: Array<{ sku: string; price?: number; quantity?: number }>;
+}
+
 export interface SaleStore {
   createSale(showId: string, spec: SaleSpec, command: CommandMeta): Promise<Result<SaleBooks>>;
   getSale(showId: string, saleId: string): Promise<Result<SaleBooks>>;
   /** Leaves out sales that cannot be read, or a SKU of which cannot, and names them. */
   listSales(showId: string, onUnreadable?: (id: string) => void): Promise<Result<SaleBooks[]>>;
+  /** Changes a draft. */
+  editSale(showId: string, saleId: string, edit: SaleEdit, command: CommandMeta): Promise<Result<SaleBooks>>;
+  /** Cancels a draft and hides it. Its id stays in use. */
+  deleteSale(showId: string, saleId: string, command: CommandMeta): Promise<Result<SaleBooks>>;
   moveSale(showId: string, saleId: string, move: SaleMove, command: CommandMeta): Promise<Result<SaleBooks>>;
 }
 
+export const NOT_A_CURRENCY = 'Must be an ISO 4217 currency code such as EUR.';
 export const isCurrency = (code: string): boolean => CURRENCIES.has(code);
 
 /**
@@ -82,13 +97,13 @@ export const isCurrency = (code: string): boolean => CURRENCIES.has(code);
  * hours later must reach its recorded result. Rules that depend on the state of a sale are checked
  * by the script that changes it.
  */
-export function checkSaleSpec(spec: SaleSpec, nowMs: number): Failure | null {
+export function checkSaleSpec(spec: SaleSpec, nowMs: number, holdMaxMs = LIMITS.holdMaxDefaultMs): Failure | null {
   const mistakes = new Mistakes();
   if (spec.id !== undefined) mistakes.id('/id', spec.id);
   mistakes.text('/title', spec.title, LIMITS.titleCharsMax);
-  if (!isCurrency(spec.currency)) mistakes.add('/currency', 'Must be an ISO 4217 currency code such as EUR.');
+  if (!isCurrency(spec.currency)) mistakes.add('/currency', NOT_A_CURRENCY);
   if (spec.perBuyer !== undefined) mistakes.integer('/perBuyer', spec.perBuyer, 1, LIMITS.perBuyerUnitsMax);
-  if (spec.holdMs !== undefined) mistakes.integer('/holdMs', spec.holdMs, LIMITS.holdMinMs, LIMITS.holdMaxMs);
+  if (spec.holdMs !== undefined) mistakes.integer('/holdMs', spec.holdMs, LIMITS.holdMinMs, holdMaxMs);
   checkWindow(mistakes, spec, nowMs);
   if (spec.skus.length < 1 || spec.skus.length > LIMITS.skusPerSaleMax)
     mistakes.add('/skus', `Must hold 1 to ${LIMITS.skusPerSaleMax} SKUs.`);
@@ -104,6 +119,28 @@ export function checkSaleSpec(spec: SaleSpec, nowMs: number): Failure | null {
       `Price times quantity over all SKUs must stay below ${most} minor units: sums must be exact.`,
     );
   }
+  return mistakes.failure();
+}
+
+export function checkSaleEdit(edit: SaleEdit, nowMs: number, holdMaxMs: number): Failure | null {
+  const mistakes = new Mistakes();
+  const { title, holdMs, closesAt, durationMs, skus = [] } = edit;
+  if (title !== undefined) mistakes.text('/title', title, LIMITS.titleCharsMax);
+  if (holdMs !== undefined) mistakes.integer('/holdMs', holdMs, LIMITS.holdMinMs, holdMaxMs);
+  checkWindow(
+    mistakes,
+    { ...(closesAt === undefined ? {} : { closesAt }), ...(durationMs === undefined ? {} : { durationMs }) },
+    nowMs,
+  );
+  for (const [i, { sku, price, quantity }] of skus.entries()) {
+    mistakes.sku(`/skus/${i}/sku`, sku);
+    if (price !== undefined) mistakes.integer(`/skus/${i}/price`, price, 0, LIMITS.priceMinorUnitsMax);
+    if (quantity !== undefined) mistakes.integer(`/skus/${i}/quantity`, quantity, 1, LIMITS.unitsPerSkuMax);
+  }
+  mistakes.unique(
+    '/skus',
+    skus.map(({ sku }) => sku),
+  );
   return mistakes.failure();
 }
 

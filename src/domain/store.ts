@@ -10,6 +10,7 @@ import type { CommandGuard } from './command.ts';
 import type { ErasureStore } from './erasure.ts';
 import type { Health } from './health.ts';
 import type { ModerationStore } from './moderation.ts';
+import type { OrderStore } from './order.ts';
 import type { ProductStore } from './product.ts';
 import type { PublicShowStore } from './public-shows.ts';
 import type { ReservationStore } from './reservation.ts';
@@ -26,6 +27,7 @@ export interface Store
     ModerationStore,
     SaleStore,
     ReservationStore,
+    OrderStore,
     CommandGuard,
     Scheduler,
     ArchiveStore,

@@ -32,12 +32,21 @@ export interface Sku {
   title?: string;
 }
 
-/** What a show presents, with its variants. Its price belongs to a sale. */
+/** What a show presents, with its variants. What buyers pay is the price in a sale. */
 export interface Product {
   id: string;
   brand: string;
   title: string;
+  description?: string;
+  /** The usual price, and the one before it, in minor units of `currency`. */
+  price?: number;
+  compareAtPrice?: number;
+  currency?: string;
   imageUrl?: string;
+  /** More images. */
+  images?: string[];
+  /** Its page in the shop. */
+  link?: string;
   skus: Sku[];
 }
 

@@ -76,7 +76,13 @@ const brand = object<Brand>('Brand', { id: string, name: string });
 const sku = object<Sku>('Sku', { sku: string, title: optional(string) });
 const product = object<Product>('Product', {
   ...{ id: string, brand: string, title: string },
+  description: optional(string),
+  price: optional({ ...count, description: 'The usual price; what buyers pay is that of a sale' }),
+  compareAtPrice: optional({ ...count, description: 'The price before' }),
+  currency: optional({ ...string, description: 'Of both prices' }),
   imageUrl: optional(string),
+  images: optional(listOf(string)),
+  link: optional({ ...string, description: 'Its page in the shop' }),
   skus: listOf(sku),
 });
 const show = object<ShowView>('Show', {

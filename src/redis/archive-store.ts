@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ArchiveStore, ArchiveSummary, Freeze, LedgerRow, Page, RetentionState } from '../domain/archive.ts';
 import { isId } from '../domain/mistakes.ts';
+import type { OrderNotes } from '../domain/order.ts';
 import type { Scheduler } from '../domain/schedule.ts';
 import { LIMITS } from '../limits.ts';
 import { fail, ok, type Result } from '../protocol/codes.ts';
@@ -46,7 +47,7 @@ const eventIn = (bytes: Buffer): ShowEvent => {
   return event;
 };
 
-function reservationIn(bytes: Buffer): ReservationView {
+function reservationIn(bytes: Buffer): ReservationView & OrderNotes {
   const { key: _key, firstUntil: _first, ...view } = unpackReservation(bytes);
   return view;
 }

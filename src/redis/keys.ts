@@ -23,6 +23,7 @@ export const SHOW_KEYS = [
   'mutes',
   'uniques',
   'rewrite',
+  'orders',
 ] as const;
 export type ShowKey = (typeof SHOW_KEYS)[number];
 

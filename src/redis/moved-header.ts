@@ -73,7 +73,7 @@ export const FIELDS_THAT_STAY: ReadonlySet<string> = new Set(
 );
 
 /** The last entry of a waitlist that was looked at, by `sale/sku` (lua/lib/waitlist.lua). */
-const CURSOR = /^line:[A-Za-z0-9][\w-]{0,63}\/[A-Za-z0-9][\w.-]{0,63}$/;
+const CURSOR = /^line:[A-Za-z0-9][\w-]{0,63}\/.{1,64}$/su;
 const CURSORS_MAX = LIMITS.salesPerShowMax * LIMITS.skusPerSaleMax;
 
 export const isMovedField = (field: string): boolean => Object.hasOwn(FIELDS, field) || CURSOR.test(field);

@@ -24,6 +24,7 @@ export const MOVED_KEYS: Readonly<Partial<Record<ShowKey, KeyType>>> = {
   removed: 'set',
   mutes: 'set',
   uniques: 'text',
+  orders: 'hash',
 };
 
 /** Returns undefined for a name that is no key of a show. */

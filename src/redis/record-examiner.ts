@@ -21,7 +21,7 @@ import * as shapes from './stored-shapes.ts';
 const DAMAGES_MAX = 1000;
 const ENTRY_ID = /^(\d{1,15})-(\d{1,15})$/;
 /** o:<sale> opens, c: closes, s: sold out, w:<sale>/<sku> waitlist; or a hold (lua/lib/due.lua). */
-const DUE = /^([ocs]:[A-Za-z0-9][\w-]{0,63}|w:[A-Za-z0-9][\w-]{0,63}\/[A-Za-z0-9][\w.-]{0,63}|[rw][\w-]{20})$/;
+const DUE = /^([ocs]:[A-Za-z0-9][\w-]{0,63}|w:[A-Za-z0-9][\w-]{0,63}\/.{1,64}|[rw][\w-]{20})$/su;
 const DUE_AHEAD_MS = LIMITS.saleLeadTimeMaxMs + 2 * LIMITS.saleDurationMaxMs;
 
 /** What a record of a key is called. */
@@ -31,6 +31,7 @@ const NOUNS: Readonly<Record<string, string>> = {
   sales: 'sale',
   reservations: 'reservation',
   buyers: 'buyer',
+  orders: 'order',
   log: 'event',
 };
 
@@ -112,9 +113,9 @@ export function createRecordExaminer(now: number): RecordExaminer {
   }
 
   function addStock(bytes: Buffer): void {
-    const [sale = '', sku = '', ...more] = name.split('/');
-    check(shapes.id, sale, ': its sale');
-    check(shapes.sku, more.length === 0 ? sku : '', ': its SKU');
+    const slash = name.indexOf('/');
+    check(shapes.id, name.slice(0, Math.max(0, slash)), ': its sale');
+    check(shapes.sku, name.slice(slash + 1), ': its SKU');
     stock.push(Buffer.from(name), bytes);
     content(shapes.STOCK, bytes);
   }
@@ -223,6 +224,9 @@ export function createRecordExaminer(now: number): RecordExaminer {
         return addStock(bytesIn(second));
       case 'reservations':
         return addReservation(bytesIn(second));
+      case 'orders':
+        check(shapes.orderRef, name, ': its reference');
+        return check(shapes.reservationId, second, ': its reservation');
       case 'buyers':
         check(shapes.user, name);
         return void content(shapes.BUYER, bytesIn(second));

@@ -2,6 +2,7 @@
 import { Packr } from 'msgpackr';
 import type { ArchiveSummary } from '../domain/archive.ts';
 import type { LedgerEntry, LedgerItem } from '../domain/ledger.ts';
+import type { OrderNotes } from '../domain/order.ts';
 import type { SaleBooks, SkuBooks } from '../domain/sale.ts';
 import type { ReservationChange } from '../domain/show-log.ts';
 import type {
@@ -50,6 +51,8 @@ export interface SaleRecord {
   soldOut?: boolean;
   /** When that was announced. */
   soldOutAt?: number;
+  /** A draft that was deleted. Its books stay, because the ledger has its units. */
+  deleted?: boolean;
   skus: string[];
 }
 
@@ -62,11 +65,17 @@ type Wish = [sale: string, items: FlatItems, key: string];
 export type Terms = [amount: number, currency: string, createdAt: number, heldUntil: number];
 /** 0 and '' mean "not yet". */
 type End = [endedAt: number, orderRef: string, firstUntil: number];
-export type PackedReservation = [...identity: Identity, ...wish: Wish, ...terms: Terms, ...end: End];
+export type PackedReservation = [...identity: Identity, ...wish: Wish, ...terms: Terms, ...end: End, more?: OrderNotes];
 /** A reserve request is the first fields of the hold's record. */
 export type PackedRequest = [user: string, id: string, state: 'held', offer: 0, ...wish: Wish];
 
-export interface ReservationRecord extends ReservationView {
+/** A reservation with what the host noted of its order. */
+export const notedView = (packed: PackedReservation): ReservationView & OrderNotes => ({
+  ...reservationView(packed),
+  ...packed[14],
+});
+
+export interface ReservationRecord extends ReservationView, OrderNotes {
   key: string;
   /** The first deadline of an extended hold. */
   firstUntil?: number;
@@ -130,19 +139,23 @@ function readable<T>(bytes: Buffer, isRecord: (value: unknown) => boolean): T | 
 
 const STOCK_FIELDS = 8;
 const isStock = (value: unknown): boolean => Array.isArray(value) && value.length === STOCK_FIELDS;
+/** Throws if the bytes are no stock of a SKU. */
+export const readStock = (bytes: Uint8Array): StockRecord => checked(unpack(bytes), isStock);
 const isSale = (value: unknown): boolean => Array.isArray((value as SaleRecord | null)?.skus);
 /** Throws if the bytes are no sale. */
 export const readSale = (bytes: Uint8Array): SaleRecord => checked(unpack(bytes), isSale);
 
 /**
  * Returns books in the order of creation. `stockFlat`: field and record alternating. By default
- * throws if a record cannot be read; otherwise its sale is left out.
+ * throws if a record cannot be read; otherwise its sale is left out. `hidesDeleted`: so are drafts
+ * that were deleted.
  */
 export function booksOf(
   stockFlat: readonly Buffer[],
   saleRecords: readonly Buffer[],
   rev: number,
   onUnreadable = throwUnreadable,
+  hidesDeleted = false,
 ): SaleBooks[] {
   const stock = new Map<string, StockRecord>();
   for (let i = 0; i + 1 < stockFlat.length; i += 2) {
@@ -152,6 +165,7 @@ export function booksOf(
   const sales: SaleRecord[] = [];
   for (const bytes of saleRecords) {
     const sale = readable<SaleRecord>(bytes, isSale);
+    if (hidesDeleted && sale?.deleted) continue;
     const missing = sale?.skus.find((sku) => !stock.has(`${sale.id}/${sku}`));
     if (sale === null) onUnreadable('the record of a sale');
     else if (missing !== undefined) onUnreadable(`sale ${sale.id}, ${missing}: the stock record`, sale.id);
@@ -198,7 +212,7 @@ export function reservationView(packed: PackedReservation): ReservationView {
 export function unpackReservation(bytes: Uint8Array): ReservationRecord {
   const packed = readReservation(bytes);
   const [key, firstUntil] = [packed[6], packed[13]];
-  return { ...reservationView(packed), key, ...(firstUntil === 0 ? {} : { firstUntil }) };
+  return { ...notedView(packed), key, ...(firstUntil === 0 ? {} : { firstUntil }) };
 }
 
 /** Returns the reservation as it was when the hold was made (I4). */

@@ -91,7 +91,7 @@ function waitViews(flat: readonly string[]): WaitView[] {
   return views;
 }
 
-export function createReservations(runner: ScriptRunner): ReservationStore {
+export function createReservations(runner: ScriptRunner, holdMaxMs: number): ReservationStore {
   /** A record that only some requests of a batch need cannot be read: halves find them. */
   async function decideApart(
     showId: string,
@@ -192,8 +192,8 @@ export function createReservations(runner: ScriptRunner): ReservationStore {
     },
 
     async extendHold(showId, { reservation: id, byMs }, command) {
-      if (!isUnits(byMs, LIMITS.holdMaxMs)) return wrongField('byMs', `a whole number from 1 to ${LIMITS.holdMaxMs}`);
-      return finish(showId, command, { op: 'extend', id, byMs, body: `prolong|${id}|${byMs}` });
+      if (!isUnits(byMs, holdMaxMs)) return wrongField('byMs', `a whole number from 1 to ${holdMaxMs} (HOLD_MAX)`);
+      return finish(showId, command, { op: 'extend', id, byMs, holdMaxMs, body: `prolong|${id}|${byMs}` });
     },
 
     async waitlist(showId, { op, user, key, sale, sku, qty = 1 }) {

@@ -1,5 +1,5 @@
 /** Sales: create, read, change. The scripts check the rules that depend on the show's state. */
-import { checkSaleMove, checkSaleSpec, type SaleBooks, type SaleStore } from '../domain/sale.ts';
+import { checkSaleEdit, checkSaleMove, checkSaleSpec, type SaleBooks, type SaleStore } from '../domain/sale.ts';
 import { LIMITS } from '../limits.ts';
 import { fail, ok, type Result } from '../protocol/codes.ts';
 import { bodyHash } from './body-hash.ts';
@@ -29,7 +29,7 @@ const withoutHolds = (books: SaleBooks): SaleBooks => ({
   skus: books.skus.map((sku) => ({ ...sku, available: sku.available + sku.held, held: 0 })),
 });
 
-export function createSales(runner: ScriptRunner): Sales {
+export function createSales(runner: ScriptRunner, holdMaxMs: number): Sales {
   /** Adds the show to the index of shows with something due; the jobs remove it again. */
   const markLive = (showId: string): Promise<Result<unknown>> => runner.write('SADD', runner.keys.live, showId);
 
@@ -50,8 +50,8 @@ export function createSales(runner: ScriptRunner): Sales {
     return runner.decoded(idem, done, ({ value }) => saleBooks(...value));
   }
 
-  const booksIn = ([, stock, records, rev]: ScriptReply, ...rest: [OnUnreadable] | []): SaleBooks[] =>
-    booksOf(stock as Buffer[], records as Buffer[], numberOf(rev), ...rest);
+  const booksIn = ([, stock, records, rev]: ScriptReply, onUnreadable?: OnUnreadable): SaleBooks[] =>
+    booksOf(stock as Buffer[], records as Buffer[], numberOf(rev), onUnreadable, true);
 
   /**
    * Releases the holds of a cancelled sale, which accepts no confirm any more. In slices, so that
@@ -79,7 +79,7 @@ export function createSales(runner: ScriptRunner): Sales {
 
   const sales: Sales = {
     async createSale(showId, spec, { key, actor, onReplayed }) {
-      const wrong = checkSaleSpec(spec, runner.connection.clock.now());
+      const wrong = checkSaleSpec(spec, runner.connection.clock.now(), holdMaxMs);
       if (wrong) return { ok: false, error: wrong };
       const args = {
         ...spec,
@@ -119,6 +119,19 @@ export function createSales(runner: ScriptRunner): Sales {
       if (!moved.ok || move.op !== 'cancel') return moved;
       const released = await releaseHolds(showId, saleId, actor);
       return mapped(released, () => withoutHolds(moved.value));
+    },
+
+    async editSale(showId, saleId, edit, { key, actor, onReplayed }) {
+      const wrong = checkSaleEdit(edit, runner.connection.clock.now(), holdMaxMs);
+      if (wrong) return { ok: false, error: wrong };
+      const skus = edit.skus?.map(({ sku, price = false, quantity = false }) => [sku, price, quantity]);
+      const args = { ...edit, ...(skus === undefined ? {} : { skus }), op: 'edit', id: saleId };
+      return runCommand('sale_move', showId, { ...args, key, actor, body: bodyHash([saleId, edit]) }, onReplayed);
+    },
+
+    async deleteSale(showId, saleId, { key, actor, onReplayed }) {
+      const args = { op: 'delete', id: saleId, key, actor, body: bodyHash([saleId, 'delete']) };
+      return runCommand('sale_move', showId, args, onReplayed);
     },
 
     async endAll(showId, actor) {

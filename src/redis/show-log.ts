@@ -74,7 +74,8 @@ function snapshotOf(reply: ScriptReply, onUnreadable: OnUnreadable): RoomSnapsho
     i % 2 === 0 ? readable('chat', () => readBatch(head, chatParts[i + 1] as Buffer)) : [],
   );
   const productsRead = (products as Buffer[]).flatMap((bytes) => readable('products', () => readProduct(bytes)));
-  const books = booksOf(stock as Buffer[], sales as Buffer[], rev, (what) => onUnreadable('sales', what, ''));
+  const onUnreadableSale = (what: string): void => onUnreadable('sales', what, '');
+  const books = booksOf(stock as Buffer[], sales as Buffer[], rev, onUnreadableSale, true);
   const [announcement] = readable('show', () => announcementOf(announced as Buffer, numberOf(announcedAt)));
   return {
     rev,

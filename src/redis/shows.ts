@@ -37,6 +37,14 @@ interface Change {
 
 const newId = (prefix: string): string => `${prefix}-${randomBytes(6).toString('hex')}`;
 
+const tooMany = (): Result<never> =>
+  fail('overloaded', 'Too many changes of this show at once; try again.', { retryAfterMs: 200 });
+
+const inUse = (product: string | undefined, sale: string): Result<never> =>
+  fail('product_in_use', `The sale ${sale} sells the product ${product} and is not over. End or cancel it first.`, {
+    details: { product, sale },
+  });
+
 function recordOf(view: ShowView): ShowRecord {
   const { state: _state, createdAt: _createdAt, ...record } = view;
   return record;
@@ -54,8 +62,27 @@ export function createShows(runner: ScriptRunner): ShowStore & ProductStore {
     }));
   }
 
-  /** Reads, decides and applies. Retries if another change came between. */
+  /** The last change of each show that waits or runs here, and how many do. */
+  const queues = new Map<string, { last: Promise<unknown>; length: number }>();
+
+  /** Makes a change after those of this process that came before: they would refuse each other. */
   async function change(showId: string, decide: (show: ShowView) => Result<Change>): Promise<Result<ShowView>> {
+    const queue = queues.get(showId) ?? { last: Promise.resolve(), length: 0 };
+    if (queue.length >= LIMITS.changesQueuedMax) return tooMany();
+    queue.length += 1;
+    const done = queue.last.then(() => changeNow(showId, decide));
+    queue.last = done.catch(() => {});
+    queues.set(showId, queue);
+    try {
+      return await done;
+    } finally {
+      queue.length -= 1;
+      if (queue.length === 0) queues.delete(showId);
+    }
+  }
+
+  /** Reads, decides and applies. Retries if another process made a change between. */
+  async function changeNow(showId: string, decide: (show: ShowView) => Result<Change>): Promise<Result<ShowView>> {
     for (let attempt = 0; attempt < TRIES_MAX; attempt++) {
       const current = await read(showId);
       if (!current.ok) return current;
@@ -75,10 +102,11 @@ export function createShows(runner: ScriptRunner): ShowStore & ProductStore {
       const reply = await runner.run('show_apply', showId, args, ...records, ...events.map(([, data]) => pack(data)));
       if (!reply.ok) return reply;
       const outcome = textOf(reply.value[0]);
+      if (outcome === 'product_in_use') return inUse(remove, textOf(reply.value[1]));
       if (isErrorCode(outcome)) return fail(outcome);
       if (outcome !== 'stale') return ok(view ?? current.value.view);
     }
-    return fail('overloaded', 'Too many changes of this show at once; try again.', { retryAfterMs: 200 });
+    return tooMany();
   }
 
   /** Makes a job compute again when the show is archived. Without it that happens hourly. */

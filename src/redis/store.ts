@@ -18,6 +18,7 @@ import { createLedgerAuditor } from './ledger-auditor.ts';
 import { createMemoryReader } from './memory.ts';
 import { createModeration } from './moderation.ts';
 import { watchNodeName } from './node-name.ts';
+import { createOrders } from './orders.ts';
 import { createPublicShows } from './public-shows.ts';
 import { createRecovery, type Recover, type Recovered } from './recovery.ts';
 import { createReservations } from './reservations.ts';
@@ -41,6 +42,8 @@ export interface StoreOptions {
   publish?: 'auto' | ScriptModes['publish'];
   /** The process runs jobs, which need more permissions. */
   runsJobs?: boolean;
+  /** The longest hold of a new sale, and of a hold that is extended. */
+  holdMaxMs?: number;
   logger?: Logger;
   /** Name of this process; a warning is logged while another live process has the same. */
   node?: string;
@@ -167,13 +170,13 @@ export const createStore = (options: StoreOptions): ConnectedStore => openStore(
 
 function openStore(options: StoreOptions): { store: ConnectedStore; connection: RedisConnection } {
   const { redis: target, keyPrefix = 'stampede:', keySpace = '', logger, node, onScript, onRecovered } = options;
-  const { onHolds, onOrder } = options;
+  const { onHolds, onOrder, holdMaxMs = LIMITS.holdMaxDefaultMs } = options;
   const { scripts = 'auto', publish = 'auto', runsJobs = false } = options;
   const keys = createKeys(keyPrefix + keySpace);
   const connection = new RedisConnection({ target, keys, keyPrefix, modes: { scripts, publish }, runsJobs, logger });
   const runner = new ScriptRunner({ connection, keys, logger, onScript, onHolds, onOrder });
   const shows = createShows(runner);
-  const { endAll, ...sales } = createSales(runner);
+  const { endAll, ...sales } = createSales(runner, holdMaxMs);
   const auditor = createLedgerAuditor(runner);
   const recover = createRecovery(runner, auditor, logger, onRecovered);
   runner.onFenced = (showId) => void recover(showId);
@@ -192,7 +195,8 @@ function openStore(options: StoreOptions): { store: ConnectedStore; connection: 
     ...moderation,
     ...createErasures(runner, moderation),
     ...sales,
-    ...createReservations(runner),
+    ...createReservations(runner, holdMaxMs),
+    ...createOrders(runner),
     ...createCommandGuard(runner),
     ...auditor,
     ...showLog,

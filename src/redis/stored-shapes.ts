@@ -27,7 +27,7 @@ const L = LIMITS;
 const MOMENT_MAX_MS = 8.64e15;
 
 export const id = match(new RegExp(ID_PATTERN), 'an id');
-export const sku = match(new RegExp(SKU_PATTERN), 'a SKU');
+export const sku = match(new RegExp(SKU_PATTERN, 'u'), 'a SKU');
 export const user = text(L.userIdCharsMax, 1);
 export const reservationId = match(/^[rw][\w-]{20}$/, 'the id of a reservation');
 const key = text(L.keyCharsMax);
@@ -75,7 +75,12 @@ const SHOW_VIEW = shapeOf<ShowView>()(
 
 export const PRODUCT = shapeOf<Product>()(
   { id, brand: id, title, skus: list(object({ sku }, { title }), L.skusPerProductMax, 1) },
-  { imageUrl: address(isWebAddress) },
+  {
+    imageUrl: address(isWebAddress),
+    description: text(L.descriptionCharsMax, 1),
+    ...{ price: int(L.priceMinorUnitsMax), compareAtPrice: int(L.priceMinorUnitsMax), currency },
+    ...{ images: list(webAddress, L.imagesPerProductMax), link: webAddress },
+  },
 );
 
 const saleState = one('draft', 'scheduled', 'open', 'paused', 'ended', 'cancelled');
@@ -86,6 +91,7 @@ export const SALE = shapeOf<SaleRecord & { recovering: true }>()(
   {
     ...saleWindow,
     ...{ durationMs: int(), openedAt: moment, endedAt: moment, soldOut: flag, soldOutAt: moment },
+    deleted: flag,
     recovering: flag,
   },
 );
@@ -97,14 +103,23 @@ const SALE_VIEW = shapeOf<SaleView>()(
 
 export const STOCK = tuple([units, units, units, units, units, price, perBuyer, id]);
 
+export const orderRef = text(L.orderRefCharsMax, 1);
+/** What finish.lua notes of an order; in Lua an object without fields would be a list. */
+const more = object(
+  {},
+  { note: text(L.noteCharsMax, 1), tracking: text(L.trackingCharsMax, 1), fulfillment: one('fulfilled') },
+);
 const flatItems = pairs(sku, qty, L.linesPerReservationMax);
-export const RESERVATION = tuple([
-  ...[user, reservationId, one('held', 'confirmed', 'released', 'expired'), one(0, 1)],
-  ...[id, flatItems, key, int(), currency, moment, moment, moment, text(L.orderRefCharsMax), moment],
-]);
+export const RESERVATION = tuple(
+  [
+    ...[user, reservationId, one('held', 'confirmed', 'released', 'expired'), one(0, 1)],
+    ...[id, flatItems, key, int(), currency, moment, moment, moment, text(L.orderRefCharsMax), moment, more],
+  ],
+  14,
+);
 
 /** `sale/sku/order of joining/user`; after an erasure without the user. */
-export const waitMember = match(/^[\w-]{1,64}\/[\w.-]{1,64}\/\d{16}\/.{0,512}$/s, 'an entry of a waitlist');
+export const waitMember = match(/^[\w-]{1,64}\/[^/]{1,64}\/\d{16}\/.{0,512}$/su, 'an entry of a waitlist');
 const wait = tuple([waitMember, qty, reservationId, moment, key]);
 const reservationIds = match(/^( [rw][\w-]{20})*$/, 'ids of reservations');
 export const BUYER = mapOf(id, tuple([units, mapOf(sku, units), mapOf(sku, wait), reservationIds]));

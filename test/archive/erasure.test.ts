@@ -28,6 +28,14 @@ const TEXTS = [ADA, nameOf(ADA), `secret of ${ADA}`];
 async function play(show: string, seed: number): Promise<void> {
   const random: Prng = createPrng(seed);
   const users = times(USERS, userName);
+  const order = await hold(show, ADA);
+  unwrap(await confirm(show, order));
+  const notes = {
+    note: `secret of ${ADA}`,
+    tracking: `https://carrier.example/${ADA}`,
+    fulfillment: 'fulfilled',
+  } as const;
+  unwrap(await store.changeOrder(show, order.id, notes));
   await runStoreUsers({
     ...{ show, sale: 'sale', skus: ['S', 'M'], stores: [store], clients: USERS, users: USERS, actionsPerClient: 10 },
     ...{ seed, time, userName },

@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, renameSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { ok } from '../../src/protocol/codes.ts';
+import { fail, ok } from '../../src/protocol/codes.ts';
 import { hold, planShow, startControl } from './harness.ts';
 
 t.test('a show is archived at once, stays listed and is gone for every request (I9)', async (t) => {
@@ -150,6 +150,7 @@ t.test('an archive that takes long, or is made elsewhere, gets 202', async (t) =
     remove: async () => ok({ files: 'none' as const }),
     filesOf: async () => ({ archiveFiles: 'none', archiveBytes: null }) as const,
     checkFree: async () => ok(null),
+    readBooked: async () => fail('archive_failed'),
   };
   const { post } = await startControl(t, { archives });
   const expected = { status: 202, body: { show: 'gala', state: 'archiving' } };

@@ -45,6 +45,7 @@ export interface Control {
   redis: RedisServer;
   keyPrefix: string;
   archiveDir: string;
+  archives: ReturnType<typeof archivesOf>;
   request(url: string, options?: RequestOptions): Promise<Response>;
   post(url: string, body?: unknown, headers?: Record<string, string>): Promise<Response>;
 }
@@ -84,12 +85,12 @@ export async function startControl(t: Test, change: Change = {}, onRedis?: Redis
     const type = typeof body === 'string' || Buffer.isBuffer(body) ? { 'content-type': 'application/json' } : {};
     const payload = body === undefined ? {} : { payload: body as object };
     const reply = await app.inject({ method, url, headers: { ...authorization, ...type, ...headers }, ...payload });
-    const isJson = reply.body !== '' && String(reply.headers['content-type']).includes('json');
+    const isJson = reply.body !== '' && /json(?!l)/.test(String(reply.headers['content-type']));
     const parsed = isJson ? reply.json() : undefined;
     return { status: reply.statusCode, headers: reply.headers, text: reply.body, body: parsed };
   };
   const post: Control['post'] = (url, body, headers = {}) => request(url, { method: 'POST', body, headers });
-  return { app, store, tokens, redis, keyPrefix, archiveDir, request, post };
+  return { app, store, tokens, redis, keyPrefix, archiveDir, archives, request, post };
 }
 
 /** Creates a live show with two products and a sale `drop` of 10 units at 19.99 and 5 at 49.00. */

@@ -111,3 +111,33 @@ t.test('the listener receives sales that end with their show, or are deleted wit
   t.equal(await remove('plan'), 204, 'a show that was never started');
   t.strictSame(notified, ['plan/s ended']);
 });
+
+t.test('times are RFC 3339 or milliseconds, and unknown query parameters are refused by name', async (t) => {
+  const control = await startControl(t);
+  const { request, post } = control;
+  await planShow(control);
+  const at = Math.ceil(Date.now() / 1_000) * 1_000 + 3_600_000;
+  const utc = new Date(at).toISOString();
+  const berlin = new Date(at + 3_600_000).toISOString().replace('.000Z', '+01:00');
+  const schedule = (body: unknown, key: string) =>
+    post('/v1/shows/gala/sales/drop/schedule', body, { 'idempotency-key': key });
+  for (const [i, opensAt] of [at, utc, berlin].entries()) {
+    const scheduled = await schedule({ opensAt, closesAt: berlin.replace('+01:00', '-00:30') }, `k${i}`);
+    t.match(scheduled, { status: 200, body: { opensAt: at, closesAt: at + 5_400_000 } }, String(opensAt));
+  }
+  t.equal((await schedule({ opensAt: utc, closesAt: at + 5_400_000 }, 'k0')).headers['idempotent-replayed'], 'true');
+  const change = (startsAt: unknown) => request('/v1/shows/gala', { method: 'PATCH', body: { startsAt } });
+  t.equal((await change(berlin)).body.startsAt, at);
+  t.equal((await change(null)).body.startsAt, null);
+  const message = /RFC 3339/;
+  for (const wrong of ['tomorrow', '2026-11-30', '2026-02-30T00:00:00Z', '2026-11-30T20:00:00', String(at), -1, 1.5])
+    t.match(await change(wrong), { status: 400, body: { errors: [{ path: '/startsAt', message }] } }, String(wrong));
+
+  for (const path of ['', '/sales', '/sales/drop', '/products', '/watch', '/verify', '/archive', '/chat', '/size'])
+    t.match(await request(`/v1/shows/gala${path}?colour=red`), {
+      status: 400,
+      body: { code: 'invalid_request', errors: [{ path: 'querystring/colour', message: /^This .* is not known/ }] },
+    });
+  t.match(await post('/v1/shows/gala/end?forced=1'), { status: 400, body: { code: 'invalid_request' } });
+  t.match(await request('/v1/public/shows?limit=1', { key: null }), { status: 400, body: { code: 'invalid_request' } });
+});

@@ -84,6 +84,10 @@ async function checkHttp(t: Test, http: APIRequestContext): Promise<void> {
   t.match(await (await http.get(location.href, { headers: KEY })).json(), { id: 'later' }, location.href);
   const large = { id: 'large', title: 'x'.repeat(LIMITS.httpBodyBytesMax) };
   t.equal((await http.post('/live/v1/shows', { headers: KEY, data: large })).status(), 413);
+  const data = `Handle,Title,Description\nx,,${'x'.repeat(LIMITS.httpBodyBytesMax / 2)}\n`.repeat(3);
+  const csv = { headers: { ...KEY, 'content-type': 'text/csv' }, data };
+  const imported = await http.post('/live/v1/shows/later/products/import?dryRun=true', csv);
+  t.match(await imported.json(), { dryRun: true, rows: 5, saved: 0 });
 }
 
 async function checkPages(t: Test, browser: Browser, origin: string, withDocs: boolean): Promise<void> {

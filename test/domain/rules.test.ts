@@ -36,7 +36,7 @@ accepts('correct sales are accepted', sale, [
   {},
   { id: 'drop_1', perBuyer: 2, holdMs: LIMITS.holdMinMs },
   { skus: [{ ...sku, price: 0, quantity: 1, perBuyer: 2 }], perBuyer: 2 },
-  { skus: [sku, { ...sku, sku: 'TEE-L' }] },
+  { skus: [sku, { ...sku, sku: 'TEE-L' }, { ...sku, sku: 'T-Shirt Gr\u00f6\u00dfe M/L' }] },
 ]);
 
 accepts('the window may be absolute, relative, open-ended or absent', withoutWindow, [
@@ -86,7 +86,9 @@ rejects('numbers and texts of a sale are checked', sale, [
   [{ skus: [{ ...sku, quantity: 0 }] }, '/skus/0/quantity'],
   [{ skus: [{ ...sku, quantity: Number.NaN }] }, '/skus/0/quantity'],
   [{ skus: [{ ...sku, quantity: LIMITS.unitsPerSkuMax + 1 }] }, '/skus/0/quantity'],
-  [{ skus: [{ ...sku, sku: 'a/b' }] }, '/skus/0/sku'],
+  [{ skus: [{ ...sku, sku: ' a' }] }, '/skus/0/sku'],
+  [{ skus: [{ ...sku, sku: 'Gro\u0308\u00dfe' }] }, '/skus/0/sku'],
+  [{ skus: [{ ...sku, sku: 'x'.repeat(LIMITS.idCharsMax + 1) }] }, '/skus/0/sku'],
   [{ perBuyer: 2, skus: [{ ...sku, perBuyer: 3 }] }, '/skus/0/perBuyer'],
   [{ skus: [sku, { ...sku, price: 5 }] }, '/skus/1'],
   [{ skus: manySkus(LIMITS.skusPerSaleMax + 1, 1) }, '/skus'],
@@ -143,6 +145,26 @@ t.test('products are checked', async (t) => {
   t.equal(checkProduct(product), null);
   t.equal(checkProduct({ ...product, imageUrl: 'https://cdn.example/tee.png' }), null);
   t.strictSame(paths(checkProduct({ ...product, imageUrl: 'javascript:alert(1)' })), ['/imageUrl']);
+  const priced = { price: 1999, compareAtPrice: 2999, currency: 'EUR' };
+  const described = {
+    ...priced,
+    description: 'One\ntwo',
+    images: ['https://cdn.example/2.png'],
+    link: 'https://x.example/',
+  };
+  t.equal(checkProduct({ ...product, ...described }), null);
+  for (const [path, change] of Object.entries({
+    '/price': { price: 0.5 },
+    '/compareAtPrice': { compareAtPrice: -1 },
+    '/currency': { currency: 'XX' },
+    '/description': { description: '\u202e' },
+    '/images': { images: Array(LIMITS.imagesPerProductMax + 1).fill('https://x.example/') },
+    '/images/0': { images: ['http://cdn.example/2.png'] },
+    '/link': { link: 'javascript:alert(1)' },
+  }))
+    t.strictSame(paths(checkProduct({ ...product, ...described, ...change })), [path]);
+  t.strictSame(paths(checkProduct({ ...product, price: 1 })), ['/currency']);
+  t.strictSame(paths(checkProduct({ ...product, compareAtPrice: 1, currency: 'EUR' })), ['/price']);
   t.strictSame(paths(checkProduct({ ...product, skus: [] })), ['/skus']);
   t.strictSame(paths(checkProduct({ ...product, skus: [{ sku: 'A' }, { sku: 'A' }] })), ['/skus/1']);
 });

@@ -29,6 +29,7 @@ export interface Run {
   real: RealEngine;
   stores: readonly [ConnectedStore, ConnectedStore];
   history: Step[];
+  hasOwnOrderRefs?: boolean;
   /** How often each step had each result. */
   outcomes: Map<string, number>;
 }
@@ -42,7 +43,7 @@ export async function startRun(fixture: StoreFixture, stores: Run['stores'], out
 }
 
 /** Returns null if the step cannot happen now: nothing to repeat, no planned moment. */
-function resolve(draft: Single, model: EngineModel, { real, history }: Run): Step | null {
+function resolve(draft: Single, model: EngineModel, { real, history, hasOwnOrderRefs }: Run): Step | null {
   if ('of' in draft) return draft;
   switch (draft.do) {
     case 'repeat':
@@ -67,7 +68,8 @@ function resolve(draft: Single, model: EngineModel, { real, history }: Run): Ste
       if (step.do === 'extend') return { ...step, of };
       if (step.do === 'release') return { ...step, of, by: step.by === 'owner' ? (r?.user ?? null) : step.by };
       const { short, ...confirm } = step;
-      return { ...confirm, of, amount: (r?.amount ?? 0) - short };
+      const orderRef = hasOwnOrderRefs ? `${confirm.orderRef}:${of}` : confirm.orderRef;
+      return { ...confirm, of, orderRef, amount: (r?.amount ?? 0) - short };
     }
     case 'arrive': {
       const sale = model.sales[draft.sale];
@@ -190,7 +192,7 @@ const single: Array<[weight: number, draft: fc.Arbitrary<Single>]> = [
   [1, draft('create', { key: name('s', 12), plan })],
   [4, draft('move', { key: name('s', 12), sale, move })],
   [9, draft('reserve', { asks: fc.array(ask, { minLength: 1, maxLength: 4 }) })],
-  [4, draft('confirm', { pick, key: name('f', 12), orderRef: name('o', 2), short: fc.constantFrom(0, 0, 0, 1) })],
+  [4, draft('confirm', { pick, key: name('f', 12), orderRef: name('o', 6), short: fc.constantFrom(0, 0, 0, 1) })],
   [4, draft('release', { pick, key: name('f', 12), by: weighted([3, fc.constantFrom('owner', null)], [1, user]) })],
   [1, draft('extend', { pick, key: name('f', 12), byMs: fc.constantFrom(1_000, 200_000, 900_000) })],
   [6, waiting('join', 2)],

@@ -180,14 +180,19 @@ export class EngineModel {
     if (!r || isForeign) return { code: 'reservation_not_found' };
     if (r.state !== 'held') return { code: `reservation_${r.state}` };
     if (step.do === 'extend') {
-      if (r.lastsMs + step.byMs > LIMITS.holdMaxMs) return { code: 'limit_reached' };
+      if (r.lastsMs + step.byMs > LIMITS.holdMaxDefaultMs) return { code: 'limit_reached' };
       r.lastsMs += step.byMs;
     } else {
       if (step.do === 'confirm' && step.amount !== r.amount) return { code: 'amount_mismatch' };
+      if (step.do === 'confirm' && this.#isTaken(step.orderRef)) return { code: 'order_ref_taken' };
       if (step.do === 'confirm') r.orderRef = step.orderRef;
       this.#end(r, step.do === 'confirm' ? 'confirmed' : 'released');
     }
     return this.#shown(step.of, r, r.state);
+  }
+
+  #isTaken(orderRef: string): boolean {
+    return Object.values(this.reservations).some((other) => other.orderRef === orderRef);
   }
 
   #wait({ do: what, user, key, sale: id, sku, qty }: Extract<Step, { do: 'join' | 'leave' }>): StepResult {

@@ -18,6 +18,7 @@ const verifiedBefore = async (show: string): Promise<string[]> => {
 };
 
 t.test(`random commands by ${version} and this release, seed ${seed}`, async (t) => {
-  const more = { runs: isLong ? 4_000 : 100, msMax: isLong ? 3_000_000 : 12_000, problemsOf: verifiedBefore };
+  const [runs, msMax] = isLong ? [4_000, 3_000_000] : [100, 12_000];
+  const more = { runs, msMax, problemsOf: verifiedBefore, hasOwnOrderRefs: true };
   await checkRandomRuns(t, fixture, [fixture.store, before], more);
 });

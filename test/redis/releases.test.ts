@@ -50,6 +50,45 @@ test('the previous release keeps the addresses of a show, and its announcements 
   t.match(events, [{ type: 'announcement', data: { text: 'second' } }]);
 });
 
+test('the previous release keeps the notes of an order, and confirms what this one finds (I10)', async (t) => {
+  const show = await openShow({ perBuyer: 3 });
+  const [first, second] = [await hold(show, 'ann'), await hold(show, 'bob')];
+  const { reservation } = unwrap(await fixture.confirm(show, first, { orderRef: 'A-1' }));
+  unwrap(await store.changeOrder(show, first.id, { note: 'gift', fulfillment: 'fulfilled' }));
+  t.same(unwrap(await previous.getReservation(show, first.id)), reservation);
+  const [ann] = unwrap(await previous.holdingsOf(show, ['ann']));
+  t.same(ann?.reservations, [reservation]);
+  const order = { reservation: second.id, orderRef: 'A-1', amount: second.amount };
+  t.equal(outcome(await previous.confirm(show, order, { key: 'k', actor: HOST })), 'ok', 'it knows no references');
+  unwrap(await previous.tick(show));
+  t.match(unwrap(await previous.verify(show)), { violations: { length: 0 } });
+  const { items } = unwrap(await store.listBooked(show, { isOrder: true, limit: 10 }));
+  t.match(items, [
+    {
+      id: first.id,
+      note: 'gift',
+      fulfillment: 'fulfilled',
+      lines: [{ sku: 'S', price: 1000, product: 'p', brand: 'b' }],
+    },
+    { id: second.id, orderRef: 'A-1' },
+  ]);
+  t.match(unwrap(await store.verify(show)), { violations: { length: 0 } });
+});
+
+test('the previous release finds the books of a draft that was edited or deleted right (I1, I10)', async (t) => {
+  const show = await openShow();
+  for (const id of ['edited', 'deleted']) await fixture.newSale(show, { id, durationMs: 60_000, units: { M: 5 } });
+  const skus = [{ sku: 'M', price: 500, quantity: 3 }];
+  unwrap(await store.editSale(show, 'edited', { skus }, { key: 'e', actor: HOST }));
+  unwrap(await store.deleteSale(show, 'deleted', { key: 'd', actor: HOST }));
+  t.match(unwrap(await previous.verify(show)), { violations: { length: 0 } });
+  const item = { user: 'dan', key: 'k', sale: 'edited', lines: [{ sku: 'M', qty: 1 }] };
+  unwrap(await previous.moveSale(show, 'edited', { op: 'open' }, { key: 'o', actor: HOST }));
+  t.match((await previous.reserve(show, [item]))[0], { ok: true, value: { reservation: { amount: 500 } } });
+  t.equal(outcome(await previous.moveSale(show, 'deleted', { op: 'open' }, { key: 'p', actor: HOST })), 'illegal_move');
+  t.match(unwrap(await store.verify(show)), { violations: { length: 0 } });
+});
+
 /** Returns the content of all keys of a show. */
 async function contentOf(show: string): Promise<Record<string, unknown>> {
   const name = `two:{${show}}:show`;

@@ -9,7 +9,7 @@ import type { LedgerEntry } from '../../src/domain/ledger.ts';
 import type { SaleBooks, SaleMove, SaleSkuSpec, SaleSpec } from '../../src/domain/sale.ts';
 import type { Item, ReservationView, Result, SaleState } from '../../src/protocol/index.ts';
 import { type ConnectedStore, connectStore, type StoreOptions } from '../../src/redis/index.ts';
-import { unpackLedger } from '../../src/redis/records.ts';
+import { pack, unpackLedger } from '../../src/redis/records.ts';
 import type { ScriptModes } from '../../src/redis/scripts.ts';
 import { CommitRecorder } from './commit-recorder.ts';
 import { TimeControl } from './time-control.ts';
@@ -179,6 +179,10 @@ export class StoreFixture {
 
   readonly newSale = async (show: string, more: SaleOptions = {}): Promise<SaleBooks> => {
     const spec = this.saleSpec(more);
+    const skus = [...new Set(['S', 'M', 'L', ...spec.skus.map(({ sku }) => sku)])].map((sku) => ({ sku }));
+    // Not by PUT, which makes an event and has a limit of SKUs.
+    const product = pack({ id: 'p', brand: 'b', title: 'Product', skus });
+    if (skus.length > 3) await this.client.hset(this.time.key(show, 'products'), 'p', product);
     return unwrap(await this.store.createSale(show, spec, { key: `create:${spec.id}`, actor: HOST }));
   };
 

@@ -1,6 +1,7 @@
 /**
- * Bodies are JSON. A missing body counts as `{}`, so that `POST .../start` needs none. Fields are
- * sorted, so that a repeated command equals the first one in any order of its fields.
+ * Bodies are JSON, or CSV where a route takes it. A missing body counts as `{}`, so that `POST
+ * .../start` needs none. Fields are sorted, so that a repeated command equals the first one in any
+ * order of its fields.
  */
 import { isUtf8 } from 'node:buffer';
 import { type App, refusal } from './routing.ts';
@@ -14,6 +15,13 @@ export function registerBodies(app: App): void {
     const text = body.toString();
     if (text.trim() === '') done(null, undefined);
     else parse(request, text, done);
+  });
+  app.addContentTypeParser('text/csv', { parseAs: 'buffer' }, (request, body: Buffer, done) => {
+    const takesCsv = 'text/csv' in ((request.routeOptions.schema?.body as { content?: object })?.content ?? {});
+    if (!takesCsv) return done(refusal('unsupported_media_type', 'Send the body as application/json.'));
+    // Another encoding would silently change names.
+    if (!isUtf8(body)) return done(refusal('invalid_request', 'The body is not UTF-8. Save the file as CSV UTF-8.'));
+    done(null, body.toString());
   });
   app.addHook('preValidation', async (request) => {
     const isBodiless = !request.is404 && request.routeOptions.schema?.body === undefined;

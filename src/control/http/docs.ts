@@ -30,7 +30,8 @@ minted. Redis keeps recorded responses, tokens among them, for a day.
 \`Retry-After\`. To confirm, release or extend a hold has no limit.
 
 **Money** is in integer minor units (cents). **Times** are milliseconds since the Unix epoch on
-the clock of Redis, which decides.
+the clock of Redis, which decides. In requests they may be RFC 3339, too
+(\`2026-11-30T20:00:00+01:00\`). Unknown fields and query parameters are refused by name.
 
 **Errors** are \`application/problem+json\` (RFC 9457) with a stable \`code\`:
 

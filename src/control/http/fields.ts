@@ -2,13 +2,14 @@
 import { type TObjectOptions, type TProperties, Type } from 'typebox';
 import { ID_PATTERN, SKU_PATTERN } from '../../domain/mistakes.ts';
 import { LIMITS } from '../../limits.ts';
+import { MOMENT_KEYWORD } from './moments.ts';
 
 /** Unknown fields are typing errors, so request bodies refuse them. */
 export const StrictObject = <Fields extends TProperties>(fields: Fields, options: TObjectOptions = {}) =>
   Type.Object(fields, { additionalProperties: false, ...options });
 
 export const Id = Type.String({ pattern: ID_PATTERN, examples: ['summer-gala'] });
-export const SkuCode = Type.String({ pattern: SKU_PATTERN, examples: ['TEE-RED-M'] });
+export const SkuCode = Type.String({ pattern: SKU_PATTERN, examples: ['TEE-RED-M', 'T-Shirt Größe M/L'] });
 export const Title = Type.String({ minLength: 1, maxLength: LIMITS.titleCharsMax });
 export const Name = Type.String({ minLength: 1, maxLength: LIMITS.nameCharsMax });
 export const Currency = Type.String({ pattern: '^[A-Z]{3}$', description: 'ISO 4217 code', examples: ['EUR'] });
@@ -17,6 +18,21 @@ export const Moment = Type.Integer({
   description: 'Milliseconds since the Unix epoch, on the Redis clock',
 });
 export const MomentOrNull = Type.Union([Moment, Type.Null()]);
+const momentExamples = ['2026-11-30T20:00:00+01:00', 1_796_065_200_000];
+const inBody = { format: 'date-time', minimum: 0, [MOMENT_KEYWORD]: 'body', examples: momentExamples };
+const inBodyText = 'RFC 3339, or milliseconds since the Unix epoch, on the Redis clock';
+/** A time in the body of a request. Handlers get milliseconds. */
+export const MomentInBody = Type.Unsafe<number>({ type: ['integer', 'string'], description: inBodyText, ...inBody });
+export const MomentOrNullInBody = Type.Unsafe<number | null>({
+  ...{ type: ['integer', 'string', 'null'], description: inBodyText },
+  ...inBody,
+});
+/** A time in a query. Handlers get milliseconds. */
+export const MomentInQuery = (description: string) =>
+  Type.Unsafe<number>({
+    ...{ type: ['string', 'integer'], maxLength: 64, [MOMENT_KEYWORD]: 'query', examples: momentExamples.map(String) },
+    description: `${description}: RFC 3339, or milliseconds since the Unix epoch`,
+  });
 export const Count = Type.Integer({ minimum: 0 });
 /** Of a list: absent if all records can be read. */
 export const Unreadable = Type.Optional(

@@ -9,6 +9,7 @@ import type { ArchiveStore } from '../../domain/archive.ts';
 import type { Mistake } from '../../domain/mistakes.ts';
 import { LIMITS } from '../../limits.ts';
 import { ERRORS, type ErrorCode, type Failure, failure, StampedeError } from '../../protocol/codes.ts';
+import { MOMENT_KEYWORD, NOT_A_MOMENT } from './moments.ts';
 import { PROBLEM_MEDIA_TYPE } from './problem-schema.ts';
 import type { App } from './routing.ts';
 
@@ -151,11 +152,13 @@ const FASTIFY_REFUSALS: Readonly<Record<string, Failure>> = {
 type SchemaError = NonNullable<FastifyError['validation']>[number];
 
 function schemaFailure(validation: readonly SchemaError[], context: string): Failure {
-  const found = new Map<string, { readonly first: SchemaError; readonly values: Set<unknown> }>();
+  const found = new Map<string, { first: SchemaError; readonly values: Set<unknown> }>();
   for (const mistake of validation) {
     const path = `${context === 'body' ? '' : context}${mistake.instancePath}${fieldPathOf(mistake.params)}`;
     const known = found.get(path) ?? { first: mistake, values: new Set() };
     if (found.size < LIMITS.mistakesListedMax) found.set(path, known);
+    // It says what the mistakes in type and format say.
+    if (mistake.keyword === MOMENT_KEYWORD) known.first = mistake;
     // Each value of a union is a mistake.
     for (const value of allowedValues(mistake)) known.values.add(value);
   }
@@ -170,6 +173,7 @@ function schemaFailure(validation: readonly SchemaError[], context: string): Fai
 }
 
 function messageOf({ keyword, message }: SchemaError): string {
+  if (keyword === MOMENT_KEYWORD) return NOT_A_MOMENT;
   if (keyword === 'additionalProperties') return 'This field is not known. Check its spelling.';
   return sentence(message);
 }

@@ -3,7 +3,7 @@ import type { FastifyContextConfig } from 'fastify';
 import type { TSchema } from 'typebox';
 import type { ErrorCode } from '../../protocol/codes.ts';
 import type { ControlDeps } from '../deps.ts';
-import { ShowParams } from './fields.ts';
+import { ShowParams, StrictObject } from './fields.ts';
 import { problems } from './problem-schema.ts';
 import type { App } from './routing.ts';
 
@@ -36,6 +36,9 @@ interface Operation {
 /** What each route of a show may return. `illegal_move`: the show is being imported. */
 const SHOW_CODES = ['show_not_found', 'show_archived', 'format_newer', 'illegal_move'] as const;
 
+/** A query with any parameter is refused: a misspelled filter would return too much. */
+const NO_QUERY = StrictObject({});
+
 /** Options of a route: what Fastify needs, with the types of the schemas. */
 interface RouteOptions<Schema> {
   readonly config: FastifyContextConfig;
@@ -51,7 +54,7 @@ export function operationsOf(tag: string) {
     const { errors = [], open = false, unlimited = false, keyed, response, ...schema } = documented;
     const codes: ErrorCode[] = hasShow(documented.params) ? [...SHOW_CODES] : [];
     const all = {
-      tags: [tag],
+      ...{ tags: [tag], querystring: NO_QUERY },
       ...schema,
       ...(open ? { security: [] } : {}),
       response: { ...response, ...problems([...codes, ...errors], { open, bodiless: schema.body === undefined }) },

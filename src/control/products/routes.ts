@@ -1,8 +1,20 @@
 import { Type } from 'typebox';
+import { LIMITS } from '../../limits.ts';
 import { operationsOf, type Resource } from '../http/resource.ts';
 import { actorOf, listedIn, unwrap } from '../http/routing.ts';
 import { Show } from '../shows/schemas.ts';
-import { PinBody, ProductBody, ProductList, ProductParams, ProductSchema, ProductView } from './schemas.ts';
+import { type ImportRequest, importProducts } from './import.ts';
+import {
+  PinBody,
+  ProductBody,
+  ProductImportBody,
+  ProductImported,
+  ProductImportQuery,
+  ProductList,
+  ProductParams,
+  ProductSchema,
+  ProductView,
+} from './schemas.ts';
 
 const { operation, showOperation } = operationsOf('products');
 
@@ -24,6 +36,31 @@ export const products: Resource = {
         return unwrap(await store.putProduct(show, { ...request.body, id: product }, actorOf(request)));
       },
     );
+    app.post(
+      '/shows/:show/products/import',
+      {
+        bodyLimit: LIMITS.httpImportBytesMax,
+        ...showOperation({
+          summary: 'Save many products, from JSON or CSV',
+          description:
+            'A CSV file (UTF-8, delimited by comma, semicolon, tab or bar) has the columns of a product file of ' +
+            'Shopify (Handle, Title, Body (HTML), Vendor, Option1 Value, Variant SKU, Variant Price, Variant Compare ' +
+            'At Price, Image Src) or of a product feed of Google (id, item_group_id, title, description, brand, ' +
+            'price, sale_price, image_link, additional_image_link, link). Rows with one handle are one product. ' +
+            'Variants without a SKU get one. Other columns are ignored. Products are saved as with PUT.',
+          querystring: ProductImportQuery,
+          body: ProductImportBody as never,
+          response: { 200: ProductImported },
+          errors: ['overloaded'],
+        }),
+      },
+      async (request) => {
+        const { dryRun, ...options } = request.query;
+        const { show } = request.params;
+        const body = request.body as unknown as ImportRequest['body'];
+        return importProducts(store, { ...options, show, body, isDryRun: dryRun === 'true', actor: actorOf(request) });
+      },
+    );
     app.get(
       '/shows/:show/products',
       showOperation({ summary: 'List the products of a show', response: { 200: ProductList } }),
@@ -36,9 +73,10 @@ export const products: Resource = {
       '/shows/:show/products/:product',
       operation({
         summary: 'Remove a product',
+        description: 'One that a sale sells which is not over is refused: `details.sale` names the sale.',
         params: ProductParams,
         response: { 204: Type.Null() },
-        errors: ['product_not_found', 'overloaded', 'unsupported_media_type', 'frame_too_large'],
+        errors: ['product_not_found', 'product_in_use', 'overloaded', 'unsupported_media_type', 'frame_too_large'],
       }),
       async (request, reply) => {
         unwrap(await store.removeProduct(request.params.show, request.params.product, actorOf(request)));

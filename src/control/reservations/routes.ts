@@ -42,10 +42,11 @@ export const reservations: Resource = {
         summary: 'Turn a hold into an order',
         description:
           'Call it when the payment has arrived. A hold ends once: if it has expired, the response says so and ' +
-          'nothing is sold.',
+          'nothing is sold. An order reference names one order of the show: for another reservation it is refused ' +
+          '(`order_ref_taken`), and `details.reservation` is the one that has it.',
         ...command,
         body: ConfirmBody,
-        errors: [...MISSING, ...ENDED, 'amount_mismatch', 'sale_cancelled'],
+        errors: [...MISSING, ...ENDED, 'amount_mismatch', 'order_ref_taken', 'sale_cancelled'],
       }),
       async (request) => {
         const { show, reservation } = request.params;

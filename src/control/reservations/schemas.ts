@@ -8,7 +8,7 @@ export const ReservationParams = Type.Object({
   reservation: Type.String({ minLength: 1, maxLength: LIMITS.idCharsMax, pattern: '^[A-Za-z0-9_.:-]+$' }),
 });
 
-const ReservationStateName = Type.Unsafe<ReservationState>({
+export const ReservationStateName = Type.Unsafe<ReservationState>({
   type: 'string',
   enum: ['held', 'confirmed', 'released', 'expired'] satisfies ReservationState[],
 });
@@ -57,6 +57,6 @@ export const ExtendHoldBody = StrictObject({
   byMs: Type.Integer({
     minimum: 1,
     maximum: LIMITS.holdMaxMs,
-    description: `Milliseconds to add; no hold lasts longer than ${LIMITS.holdMaxMs} ms in total`,
+    description: 'Milliseconds to add; no hold lasts longer than HOLD_MAX in total',
   }),
 });

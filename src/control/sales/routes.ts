@@ -1,4 +1,4 @@
-import type { TSchema } from 'typebox';
+import { type TSchema, Type } from 'typebox';
 import type { SaleMove } from '../../domain/sale.ts';
 import type { ErrorCode } from '../../protocol/codes.ts';
 import type { ControlDeps } from '../deps.ts';
@@ -12,6 +12,7 @@ import {
   NewSale,
   OpenBody,
   Sale,
+  SaleEditBody,
   SaleList,
   SaleParams,
   SaleSchema,
@@ -58,7 +59,7 @@ export const sales: Resource = {
         keyed: 'script',
         body: NewSale,
         response: { 201: Sale },
-        errors: ['show_ended', 'product_not_found', 'already_exists', 'limit_reached'],
+        errors: ['show_ended', 'product_not_found', 'sku_not_in_product', 'already_exists', 'limit_reached'],
       }),
       async (request, reply) => {
         const { show } = request.params;
@@ -85,6 +86,44 @@ export const sales: Resource = {
         errors: ['sale_not_found'],
       }),
       async (request) => unwrap(await store.getSale(request.params.show, request.params.sale)),
+    );
+    app.patch(
+      '/shows/:show/sales/:sale',
+      operation({
+        summary: 'Change a draft',
+        description:
+          'Its title, its hold time, its end, and price and quantity of its SKUs. `schedule` and `open` set its ' +
+          'opening. A smaller quantity withdraws units. Another set of SKUs or per-buyer limit needs another sale.',
+        keyed: 'script',
+        params: SaleParams,
+        body: SaleEditBody,
+        response: { 200: Sale },
+        errors: ['sale_not_found', 'sku_not_found', 'illegal_move', 'limit_reached'],
+      }),
+      async (request) => {
+        const { show, sale } = request.params;
+        const books = unwrap(await store.editSale(show, sale, request.body, commandOf(request)));
+        notifyListener(deps, request, show, books);
+        return books;
+      },
+    );
+    app.delete(
+      '/shows/:show/sales/:sale',
+      operation({
+        summary: 'Delete a draft',
+        description: 'Other sales are cancelled or ended instead (`illegal_move`). The id stays in use.',
+        keyed: 'script',
+        params: SaleParams,
+        response: { 204: Type.Null() },
+        errors: ['sale_not_found', 'illegal_move', 'unsupported_media_type', 'frame_too_large'],
+      }),
+      async (request, reply) => {
+        const { show, sale } = request.params;
+        const books = unwrap(await store.deleteSale(show, sale, commandOf(request)));
+        notifyListener(deps, request, show, books);
+        reply.code(204);
+        return null;
+      },
     );
     for (const op of Object.keys(MOVES) as Array<SaleMove['op']>) registerMove(app, deps, op, MOVES[op]);
   },

@@ -2,7 +2,18 @@ import { Type } from 'typebox';
 import type { SaleBooks } from '../../domain/sale.ts';
 import { LIMITS } from '../../limits.ts';
 import type { SaleState } from '../../protocol/messages.ts';
-import { Count, Currency, Id, Moment, MomentOrNull, SkuCode, StrictObject, Title, Unreadable } from '../http/fields.ts';
+import {
+  Count,
+  Currency,
+  Id,
+  Moment,
+  MomentInBody,
+  MomentOrNull,
+  SkuCode,
+  StrictObject,
+  Title,
+  Unreadable,
+} from '../http/fields.ts';
 
 export const SaleParams = Type.Object({ show: Id, sale: Id });
 
@@ -23,7 +34,8 @@ const SaleStateName = Type.Unsafe<SaleState>({
 const HoldMs = Type.Integer({
   minimum: LIMITS.holdMinMs,
   maximum: LIMITS.holdMaxMs,
-  description: 'How long a reservation holds its units, in milliseconds',
+  description:
+    'How long a reservation holds its units, in milliseconds. At most HOLD_MAX, which is 15 minutes unless it is set',
 });
 /** Either end of the window may be a moment or relative to now. */
 const duration = {
@@ -32,7 +44,7 @@ const duration = {
   ),
 };
 const window = {
-  opensAt: Type.Optional(Moment),
+  opensAt: Type.Optional(MomentInBody),
   opensInMs: Type.Optional(
     Type.Integer({
       minimum: 0,
@@ -40,7 +52,7 @@ const window = {
       description: 'Opens this long from now; instead of opensAt',
     }),
   ),
-  closesAt: Type.Optional(Moment),
+  closesAt: Type.Optional(MomentInBody),
   ...duration,
 };
 
@@ -99,6 +111,31 @@ export const NewSale = StrictObject({
   ),
 });
 
+export const SaleEditBody = StrictObject(
+  {
+    title: Type.Optional(Title),
+    holdMs: Type.Optional(HoldMs),
+    closesAt: window.closesAt,
+    ...duration,
+    skus: Type.Optional(
+      Type.Array(
+        StrictObject({
+          sku: SkuCode,
+          price: Type.Optional(MinorUnits),
+          quantity: Type.Optional(
+            Type.Integer({ minimum: 1, maximum: LIMITS.unitsPerSkuMax, description: 'Units that can be sold' }),
+          ),
+        }),
+        { minItems: 1, maxItems: LIMITS.skusPerSaleMax },
+      ),
+    ),
+  },
+  {
+    minProperties: 1,
+    description: 'At least one field',
+    examples: [{ skus: [{ sku: 'TEE-RED-M', price: 1499, quantity: 30 }] }],
+  },
+);
 export const ScheduleBody = StrictObject(window);
 export const OpenBody = StrictObject(duration);
 export const ExtendBody = StrictObject({ byMs: Type.Integer({ minimum: 1, maximum: LIMITS.saleDurationMaxMs }) });

@@ -6,7 +6,7 @@ import { LIMITS } from '../../limits.ts';
 import { CHECKOUT_PLACEHOLDERS } from '../../protocol/checkout.ts';
 import type { ShowState, ShowView, ShowVisibility } from '../../protocol/messages.ts';
 import { ArchiveSummary } from '../archive/schemas.ts';
-import { Count, Id, Moment, MomentOrNull, Name, StrictObject, Title } from '../http/fields.ts';
+import { Count, Id, Moment, MomentOrNull, MomentOrNullInBody, Name, StrictObject, Title } from '../http/fields.ts';
 
 const Brand = StrictObject({ id: Id, name: Name });
 const settings = {
@@ -117,7 +117,7 @@ export const ShowList = Type.Object({
 });
 
 const optional = {
-  startsAt: Type.Optional(MomentOrNull),
+  startsAt: Type.Optional(MomentOrNullInBody),
   guests: Type.Optional(settings.guests),
   slowModeMs: Type.Optional(settings.slowModeMs),
   chatShownPerSecond: Type.Optional(settings.chatShownPerSecond),

@@ -78,6 +78,9 @@ end
 local function rename(r, args)
   if type(r) ~= 'table' or r[R.USER] ~= args.user or not r[R.STATE] then return false end
   r[R.USER], r[R.KEY] = args.pseudonym, ''
+  -- What the host wrote may name the user.
+  local fulfillment = r[R.MORE] and r[R.MORE].fulfillment
+  r[R.MORE] = fulfillment and { fulfillment = fulfillment } or nil
   return true
 end
 

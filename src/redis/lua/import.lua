@@ -34,7 +34,8 @@ local function put_text(key, values) call('SET', key, values[1]) end
 
 local PUT = {
   products = put_hash, sales = put_hash, stock = put_hash, reservations = put_hash, buyers = put_hash,
-  idem = put_hash, idem_old = put_hash, due = put_set, waitlist = put_set, removed = put_set, mutes = put_set,
+  orders = put_hash, idem = put_hash, idem_old = put_hash,
+  due = put_set, waitlist = put_set, removed = put_set, mutes = put_set,
   log = put_stream, ledger = put_stream, chat = put_stream, uniques = put_text,
 }
 

@@ -8,6 +8,27 @@
 local call = redis.call
 local K = Show.keys
 
+-- Returns the SKUs of a product as a set.
+local function skus_in(product, packed)
+  local skus, record = {}, Show.read(K.products, product, packed)
+  for _, each in ipairs(type(record.skus) == 'table' and record.skus or {}) do skus[each.sku] = true end
+  return skus
+end
+
+-- Returns nil if each SKU belongs to its product, else a code and details.
+local function refused_skus(skus)
+  local products, known = {}, {}
+  for i = 1, #skus do products[i] = skus[i][2] end
+  local found = call('HMGET', K.products, unpack(products))
+  for i = 1, #products do
+    local sku, product = skus[i][1], products[i]
+    if not found[i] then return 'product_not_found', { product = product } end
+    known[product] = known[product] or skus_in(product, found[i])
+    if not known[product][sku] then return 'sku_not_in_product', { sku = sku, product = product } end
+  end
+  return nil
+end
+
 local function refusal_of(args, opens_at, closes_at)
   if Show.state == 'ended' then return 'show_ended', {} end
   if Books.sale_of(args.id) then return 'already_exists', { sale = args.id } end
@@ -15,13 +36,7 @@ local function refusal_of(args, opens_at, closes_at)
   if call('HLEN', K.sales) >= limit then return 'limit_reached', { limit = limit, what = 'sales' } end
   local wrong = Sales.check_window(opens_at, closes_at)
   if wrong then return 'invalid_request', wrong end
-  local products = {}
-  for i = 1, #args.skus do products[i] = args.skus[i][2] end
-  local found = call('HMGET', K.products, unpack(products))
-  for i = 1, #products do
-    if not found[i] then return 'product_not_found', { product = products[i] } end
-  end
-  return nil
+  return refused_skus(args.skus)
 end
 
 local function create(args)

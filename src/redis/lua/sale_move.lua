@@ -1,9 +1,11 @@
 -- sale_move: a host's change of a sale. src/README.md draws the state machine; other moves are
 -- refused as illegal_move.
 -- ARGV[2]: {id, op, key, actor, body, unrecorded, opensAt, opensInMs, closesAt, durationMs, byMs,
--- sku, delta}.
+-- sku, delta}; of 'edit' also title, holdMs, skus = array of {sku, price, quantity} (false: as it
+-- is).
 -- Returns {'ok', next due, '+' or '=', packed {sale, stock, rev}} or {'ok', next due, code, packed
 -- details}.
+-- 'delete' cancels a draft and hides it: the ledger has its units, so its books must stay.
 -- Ledger: sale (state changes), alloc, withdraw. Events:
 -- sale.scheduled/opened/paused/resumed/extended/ended/cancelled/stocked.
 -- @include fields show books ledger sales sale_commands limits
@@ -15,6 +17,7 @@ local FROM = {
   pause = { open = true },
   resume = { paused = true },
   extend = { open = true, paused = true, scheduled = true },
+  edit = { draft = true }, delete = { draft = true },
   ['end'] = NOT_OVER, cancel = NOT_OVER, units = NOT_OVER,
 }
 -- Moves that make or keep a sale open: refused in a show that has ended.
@@ -73,6 +76,11 @@ move['end'] = function(sale, args) Sales.finish(sale, 'ended', args.actor, args.
 
 function move.cancel(sale, args) Sales.finish(sale, 'cancelled', args.actor, args.key) end
 
+function move.delete(sale, args)
+  sale.deleted = true
+  Sales.finish(sale, 'cancelled', args.actor, args.key)
+end
+
 local function withdraw_units(sale, args, stock)
   local sku, count = args.sku, -args.delta
   if stock[S.AVAILABLE] < count then return 'insufficient_units', { sku = sku, left = stock[S.AVAILABLE] } end
@@ -103,9 +111,59 @@ function move.units(sale, args)
   Sales.announce_stock(sale, 'sale.stocked')
 end
 
+-- Returns nil if a draft may have these prices and quantities, else a code and details.
+local function refused_terms(sale, skus)
+  local edited, total = {}, 0
+  for _, each in ipairs(skus) do edited[each[1]] = each end
+  for _, sku in ipairs(sale.skus) do
+    local stock, _, price, quantity = Books.stock_of(sale.id, sku), unpack(edited[sku] or {})
+    quantity = quantity or stock[S.AVAILABLE]
+    local allocated = stock[S.ALLOCATED] + math.max(0, quantity - stock[S.AVAILABLE])
+    if allocated > Limits.unitsPerSkuMax then
+      return 'limit_reached', { what = 'units of the SKU', sku = sku, limit = Limits.unitsPerSkuMax }
+    end
+    total = total + allocated * (price or stock[S.PRICE])
+    edited[sku] = nil
+  end
+  local unknown = next(edited)
+  if unknown then return 'sku_not_found', { sku = unknown } end
+  -- Sums of money must be exact.
+  if total > 9007199254740991 then return 'limit_reached', { what = 'price times quantity over all SKUs' } end
+  return nil
+end
+
+-- Sets the free units of a SKU.
+local function set_quantity(sale, args, sku, quantity)
+  local stock = Books.stock_of(sale.id, sku)
+  local delta = quantity - stock[S.AVAILABLE]
+  local change = { sku = sku, delta = delta, actor = args.actor, key = args.key }
+  if delta ~= 0 then (delta < 0 and withdraw_units or add_units)(sale, change, stock) end
+end
+
+function move.edit(sale, args)
+  local skus, closes_at = args.skus or {}, args.closesAt
+  local code, details = refused_terms(sale, skus)
+  if code then return code, details end
+  local wrong = Sales.check_window(nil, closes_at)
+  if wrong then return 'invalid_request', wrong end
+  if closes_at then sale.closesAt, sale.durationMs = closes_at, nil end
+  if args.durationMs then sale.closesAt, sale.durationMs = nil, args.durationMs end
+  sale.title, sale.holdMs = args.title or sale.title, args.holdMs or sale.holdMs
+  for _, each in ipairs(skus) do
+    local sku, price, quantity = unpack(each)
+    if price then
+      Books.stock_of(sale.id, sku)[S.PRICE] = price
+      Books.save_stock(sale.id, sku)
+    end
+    if quantity then set_quantity(sale, args, sku, quantity) end
+  end
+  -- Nodes of release 0.1.0 know no other event for it.
+  Sales.announce(sale, 'sale.scheduled')
+end
+
 local function decide(args)
   local sale = Sales.current(args.id)
-  if not sale then return 'sale_not_found', { sale = args.id } end
+  if not sale or sale.deleted then return 'sale_not_found', { sale = args.id } end
   if Show.state == 'ended' and OPENS[args.op] then return 'show_ended', {} end
   if not FROM[args.op][sale.state] then return 'illegal_move', { state = sale.state, op = args.op } end
   local code, details = move[args.op](sale, args)

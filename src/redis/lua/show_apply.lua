@@ -5,13 +5,29 @@
 -- first event is the current announcement, events = array of types; key, actor and body if a
 -- repeated key returns the recorded offset}.
 -- ARGV[3]: packed show record. ARGV[4]: packed product. ARGV[5...]: packed event data.
--- Returns {'ok', offset}, {'ok', recorded offset, '='} or {'ok', 'stale' | code}.
--- @include show access events commit idempotency limits
+-- Returns {'ok', offset}, {'ok', recorded offset, '='}, {'ok', 'stale' | code} or {'ok',
+-- 'product_in_use', sale}.
+-- @include fields show access books events commit idempotency limits
 local call, find = redis.call, string.find
 local K = Show.keys
 
 -- Returns the next version. One that cannot be read must not stop changes.
 local function next_ver(ver) return Show.int((#ver < 16 and tonumber(find(ver, '^%d+$') and ver) or 0) + 1) end
+
+local function is_over(sale)
+  if sale.state == 'ended' or sale.state == 'cancelled' then return true end
+  return sale.state ~= 'draft' and sale.closesAt and sale.closesAt <= Show.now
+end
+
+-- Returns the id of a sale of the product that is not over, or nil.
+local function sale_of(product)
+  for _, sale in ipairs(Books.readable_sales()) do
+    for i = 1, is_over(sale) and 0 or #sale.skus do
+      if Books.stock_of(sale.id, sale.skus[i])[Fields.stock.PRODUCT] == product then return sale.id end
+    end
+  end
+  return nil
+end
 
 local function refusal_of(args, ver)
   if args.ver and ver ~= args.ver then return 'stale' end
@@ -19,6 +35,8 @@ local function refusal_of(args, ver)
   if is_new and call('HLEN', K.products) >= Limits.productsPerShowMax then return 'limit_reached' end
   local known = args.remove or args.pin
   if known and call('HEXISTS', K.products, known) == 0 then return 'product_not_found' end
+  local sale = args.remove and sale_of(args.remove)
+  if sale then return 'product_in_use', sale end
   return nil
 end
 
@@ -28,8 +46,8 @@ return function(args, argv)
   if recorded == 'conflict' then return { 'ok', 'idempotency_conflict' } end
   if recorded then return { 'ok', recorded, '=' } end
   local ver = call('HGET', K.show, 'ver') or ''
-  local code = refusal_of(args, ver)
-  if code then return { 'ok', code } end
+  local code, sale = refusal_of(args, ver)
+  if code then return { 'ok', code, sale } end
   Access.all()
   local is_rotating = field and Idempotency.rotates()
   for i, kind in ipairs(args.events) do Events.append(kind, argv[4 + i]) end

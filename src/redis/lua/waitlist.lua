@@ -39,7 +39,7 @@ local function join(args, sale, entry)
   if waiting >= limit then return 'limit_reached', { what = 'people in line', limit = limit } end
   Access.all()
   local order = string.format('%016.0f', call('HINCRBY', K.show, 'joined', 1))
-  local member = args.sale .. '/' .. args.sku .. '/' .. order .. '/' .. args.user
+  local member = WaitlistRange.name(args.sale, args.sku) .. '/' .. order .. '/' .. args.user
   call('ZADD', K.waitlist, 0, member)
   Books.buyer_entry(args.user, args.sale)[WAITS][args.sku] = { member, args.qty, args.id, Show.now, args.key }
   Ledger.append('join', args.sale, args.id, args.user, 'user', args.key, '', { { args.sku, args.qty } })

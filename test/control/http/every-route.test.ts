@@ -16,7 +16,7 @@ import {
 } from '../harness.ts';
 import { twoProcesses } from '../two-processes.ts';
 
-type Holds = Record<'ann' | 'bob', string>;
+type Holds = Record<'ann' | 'bob' | 'eve', string>;
 type Method = NonNullable<RequestOptions['method']>;
 type Call = [path: string, body?: Json];
 
@@ -55,11 +55,23 @@ const CASES: Record<string, Case> = {
   'POST /v1/shows/:show/announcements': to(['/announcements', { text: 'Soon!' }], ['/announcements', { text: 'Now!' }]),
   'DELETE /v1/shows/:show/announcements': to(['/announcements'], ['/products/tee']),
   'PUT /v1/shows/:show/products/:product': to(['/products/tee', tee], ['/products/bag', tee]),
-  'DELETE /v1/shows/:show/products/:product': to(['/products/tee'], ['/products/bag']),
+  'POST /v1/shows/:show/products/import': to(
+    ['/products/import', { products: [{ ...tee, id: 'cap' }] }],
+    ['/products/import', { products: [{ ...tee, id: 'hat' }] }],
+  ),
+  'DELETE /v1/shows/:show/products/:product': {
+    ...to(['/products/tee'], ['/products/bag']),
+    before: [
+      ['POST', '/sales/drop/cancel'],
+      ['POST', '/sales/later/cancel'],
+    ],
+  },
   'DELETE /v1/shows/:show/chat/:message': to(['/chat/1'], ['/chat/2']),
   'PUT /v1/shows/:show/mutes/:user': to(['/mutes/ann', { forMs: 60_000 }], ['/mutes/ann', { forMs: 90_000 }]),
   'DELETE /v1/shows/:show/mutes/:user': to(['/mutes/ann'], ['/mutes/bob']),
   'POST /v1/shows/:show/sales': to(['/sales', plan], ['/sales', { ...plan, title: 'Another' }]),
+  'PATCH /v1/shows/:show/sales/:sale': to(['/sales/later', { title: 'A' }], ['/sales/later', { title: 'B' }]),
+  'DELETE /v1/shows/:show/sales/:sale': to(['/sales/later'], ['/sales/drop']),
   'POST /v1/shows/:show/sales/:sale/schedule': move('later/schedule', { opensInMs: 600_000 }),
   'POST /v1/shows/:show/sales/:sale/open': move('later/open'),
   'POST /v1/shows/:show/sales/:sale/pause': move('drop/pause'),
@@ -72,6 +84,10 @@ const CASES: Record<string, Case> = {
   'POST /v1/shows/:show/reservations/:reservation/release': {
     call: ({ ann }) => [`/reservations/${ann}/release`],
     other: ({ bob }) => [`/reservations/${bob}/release`],
+  },
+  'PATCH /v1/shows/:show/orders/:order': {
+    call: ({ eve }) => [`/orders/${eve}`, { note: 'one' }],
+    other: ({ eve }) => [`/orders/${eve}`, { note: 'two' }],
   },
   'POST /v1/shows/:show/reservations/:reservation/extend': reservation('extend', { byMs: 1_000 }, { byMs: 2_000 }),
   'POST /v1/shows/:show/reconcile': to(['/reconcile'], ['/start']),
@@ -97,7 +113,9 @@ async function prepare(control: Control, show: string): Promise<Holds> {
   await planShow(control, { opensInMs: 0, durationMs: 600_000 }, show);
   await control.post(`/v1/shows/${show}/sales`, { ...plan, id: 'later' });
   await sendChat(control, show, 'ann', 'one', 'two');
-  return { ann: await hold(control, show, 'ann', 'BAG', 1), bob: await hold(control, show, 'bob', 'BAG', 1) };
+  const eve = await hold(control, show, 'eve', 'BAG', 1);
+  await control.post(`/v1/shows/${show}/reservations/${eve}/confirm`, order('o-0'));
+  return { ann: await hold(control, show, 'ann', 'BAG', 1), bob: await hold(control, show, 'bob', 'BAG', 1), eve };
 }
 
 /** Returns what must be equal in a repeat. `replayed` differs by definition. */
@@ -240,7 +258,9 @@ t.test('if a process died between a change and its record, the repeat runs again
   );
   t.strictSame(pinned[1].body, pinned[0].body);
   const headers = { 'idempotency-key': 'gone' };
-  const removed = await twice(() => control.request('/v1/shows/gala/products/bag', { method: 'DELETE', headers }));
+  const cap = { brand: 'acme', title: 'Cap', skus: [{ sku: 'CAP' }] };
+  await control.request('/v1/shows/gala/products/cap', { method: 'PUT', body: cap });
+  const removed = await twice(() => control.request('/v1/shows/gala/products/cap', { method: 'DELETE', headers }));
   t.same([removed[0].status, removed[1].body.code], [204, 'product_not_found']);
 });
 

@@ -20,6 +20,43 @@ saleTest('a confirm makes an order: state, order reference, amount, books', {}, 
   t.match((await ledger(show)).at(-1), entry);
 });
 
+saleTest('an order reference names one order of a show', { perBuyer: 3 }, async (t, show) => {
+  const [first, second] = [await hold(show, 'ann'), await hold(show, 'bob')];
+  const paid = unwrap(await confirm(show, first, { key: 'pay', orderRef: 'A-1' }));
+  const taken = refused('order_ref_taken', { reservation: first.id, orderRef: 'A-1' });
+  t.match(await confirm(show, second, { key: 'late', orderRef: 'A-1' }), taken);
+  t.equal(await stateOf(show, second.id), 'held', 'a refusal changes nothing');
+  t.same(
+    await confirm(show, first, { key: 'pay', orderRef: 'A-1' }),
+    replayOf(paid),
+    'a repeat is no second order (I4)',
+  );
+  t.equal(outcome(await confirm(show, second, { key: 'late', orderRef: 'A-2' })), 'ok');
+  const other = await openShow();
+  t.equal(outcome(await confirm(other, await hold(other, 'ann'), { orderRef: 'A-1' })), 'ok', 'of another show');
+});
+
+saleTest('notes of an order are neither in the ledger nor published', { perBuyer: 3 }, async (t, show) => {
+  const [held, order] = [await hold(show, 'ann'), await hold(show, 'bob')];
+  const { reservation } = unwrap(await confirm(show, order));
+  const entries = (await ledger(show)).length;
+  const commits = await published(show, async () => {
+    const noted = unwrap(await store.changeOrder(show, order.id, { note: 'gift', fulfillment: 'fulfilled' }));
+    t.match(noted, { id: order.id, note: 'gift', fulfillment: 'fulfilled' });
+    unwrap(await store.changeOrder(show, order.id, { tracking: 'T-1', note: null }));
+  });
+  t.same(commits, []);
+  t.equal((await ledger(show)).length, entries);
+  const { note, tracking, fulfillment } = unwrap(await store.getOrder(show, order.id));
+  t.same([note, tracking, fulfillment], [undefined, 'T-1', 'fulfilled']);
+  t.same(unwrap(await store.getReservation(show, order.id)), reservation, 'buyers see what they saw');
+  unwrap(await store.changeOrder(show, order.id, { tracking: null, fulfillment: 'unfulfilled' }));
+  t.same(unwrap(await store.getOrder(show, order.id)).fulfillment, undefined);
+  t.match(await store.changeOrder(show, held.id, { note: 'x' }), refused('illegal_move', { state: 'held' }));
+  t.equal(outcome(await store.changeOrder(show, 'r-none', { note: 'x' })), 'reservation_not_found');
+  t.equal(outcome(await store.getOrder(show, held.id)), 'reservation_not_found');
+});
+
 saleTest('a release frees the units', { units: { S: 10, M: 10 }, perBuyer: 4 }, async (t, show) => {
   const held = await hold(show, 'ann', { lines: items({ S: 1, M: 3 }) });
   const released = unwrap(await release(show, held));

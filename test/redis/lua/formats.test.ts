@@ -78,6 +78,9 @@ function requestsOf(of: ConnectedStore, show: string, held: string): Array<() =>
     ...[() => of.once(show, byHost('o'), {}, () => of.getShow(show)), () => of.reconcile(show, HOST)],
     ...[() => of.createShow({ id: show, title: 'Show' }, HOST), () => of.freezeShow(show, 'me')],
     ...[() => of.finishArchive(show, 'token', summary, 1_000), () => of.purgeShow(show), () => of.condemnShow(show)],
+    ...[() => of.listBooked(show, { limit: 1 }), () => of.getOrder(show, held)],
+    ...[() => of.changeOrder(show, held, { note: 'x' }), () => of.editSale(show, 'sale', { title: 'x' }, byHost('e'))],
+    () => of.deleteSale(show, 'sale', byHost('d')),
     ...[() => of.deleteShow(show), () => of.freezeExport(show, 'token'), () => of.beginImport(show)],
   ];
 }

@@ -71,6 +71,7 @@ async function story(): Promise<void> {
   await store.extendHold(SHOW, { reservation: cyd.id, byMs: 1_000 }, { key: 'x', actor: HOST });
   await time.ageKeys(SHOW, LIMITS.idempotencyTtlMs + 1);
   await fixture.confirm(SHOW, cyd);
+  await store.changeOrder(SHOW, cyd.id, { note: 'gift' });
   await time.ageKeys(SHOW, LIMITS.idempotencyTtlMs + 1);
   await store.announce(SHOW, 'now', HOST, { key: 'b' });
   await move(SHOW, unitsMove(60));

@@ -4,7 +4,7 @@ import { LIMITS } from '../../../src/limits.ts';
 import { byHost, HOST, outcome, pluck, refused, StoreFixture, times, unwrap } from '../../support/store-fixture.ts';
 
 const fixture = await StoreFixture.open('create:');
-const { test, showTest, store, hold, newShow, newSale, saleSpec, published } = fixture;
+const { test, showTest, store, connectAnother, hold, newShow, newSale, saleSpec, published } = fixture;
 const create = (show: string, spec: SaleSpec, key = 'c') => store.createSale(show, spec, byHost(key));
 
 showTest('a draft, a planned and an opened sale: state, window, events, books', async (t, show) => {
@@ -75,6 +75,20 @@ test('a repeated key returns the first result after the sale changed; another bo
   const made = unwrap(await create(show, noId, 'without id'));
   t.same(unwrap(await create(show, noId, 'without id')), made, 'a repeat names the same sale');
   t.equal(unwrap(await store.listSales(show)).length, 2);
+});
+
+showTest('a hold lasts for at most HOLD_MAX, also when it is extended', async (t, show) => {
+  const long = await connectAnother({ holdMaxMs: 3_600_000 });
+  const spec = saleSpec({ holdMs: 3_599_000 });
+  t.equal(outcome(await create(show, spec)), 'invalid_request', 'the default is 15 minutes');
+  unwrap(await long.createSale(show, spec, byHost('long')));
+  const held = await hold(show, 'ann');
+  t.equal(held.heldUntil - held.createdAt, 3_599_000);
+  const extend = (key: string, byMs: number, by = long) =>
+    by.extendHold(show, { reservation: held.id, byMs }, byHost(key));
+  t.match(await extend('a', 1_000, store), refused('limit_reached'), 'a process with the default');
+  t.match(await extend('b', 1_001), refused('limit_reached'));
+  t.equal(outcome(await extend('c', 1_000)), 'ok');
 });
 
 showTest('mistakes in a sale are refused before Redis', async (t, show) => {

@@ -1,8 +1,18 @@
 /** sale_move.lua: every legal and illegal move from one table, and what moves do to the books. */
-import type { SaleMove } from '../../../src/domain/sale.ts';
+import type { SaleEdit, SaleMove } from '../../../src/domain/sale.ts';
 import { LIMITS } from '../../../src/limits.ts';
 import type { EventType, ReservationView, SaleState } from '../../../src/protocol/messages.ts';
-import { byHost, HOST, outcome, refused, StoreFixture, times, unitsMove, unwrap } from '../../support/store-fixture.ts';
+import {
+  byHost,
+  HOST,
+  outcome,
+  pluck,
+  refused,
+  StoreFixture,
+  times,
+  unitsMove,
+  unwrap,
+} from '../../support/store-fixture.ts';
 
 const fixture = await StoreFixture.open('moves:');
 const { test, showTest, saleTest, store, time, openShow, newSale, saleSpec } = fixture;
@@ -192,4 +202,60 @@ test('a cancel releases all holds', async (t) => {
   t.match(cancelled, { state: 'cancelled', skus: [{ available: count, held: 0 }] });
   t.match(await move(show, 'sale', { op: 'cancel' }, 'cancel'), { ok: true, value: { state: 'cancelled' } });
   t.match((await ledger(show)).at(-1), ['release', 'sale', String, String, HOST, '', 'sale_cancelled']);
+});
+
+showTest('a draft is edited, and the ledger has each unit (I1, I4)', async (t, show) => {
+  await newSale(show, { durationMs: 60_000, units: { S: 10, M: 5 } });
+  const edit = (change: SaleEdit, key: string) => store.editSale(show, 'sale', change, byHost(key));
+  const skus = [
+    { sku: 'S', price: 500, quantity: 4 },
+    { sku: 'M', quantity: 8 },
+  ];
+  const edited = await edit({ title: 'New', holdMs: 60_000, durationMs: 90_000, skus }, 'e1');
+  const books = [
+    { sku: 'S', price: 500, allocated: 10, available: 4, withdrawn: 6 },
+    { sku: 'M', price: 1000, allocated: 8, available: 8, withdrawn: 0 },
+  ];
+  t.match(unwrap(edited), { state: 'draft', title: 'New', holdMs: 60_000, skus: books });
+  t.same(
+    await edit({ title: 'New', holdMs: 60_000, durationMs: 90_000, skus }, 'e1'),
+    edited,
+    'a repeat changes nothing',
+  );
+  t.match(await edit({ title: 'Other' }, 'e1'), refused('idempotency_conflict'));
+  t.match(
+    await edit(
+      {
+        skus: [
+          { sku: 'S', price: 1 },
+          { sku: 'X', price: 1 },
+        ],
+      },
+      'e2',
+    ),
+    refused('sku_not_found', { sku: 'X' }),
+  );
+  t.match(await edit({ skus: [{ sku: 'S', quantity: LIMITS.unitsPerSkuMax }] }, 'e3'), refused('limit_reached'));
+  t.match(unwrap(await store.getSale(show, 'sale')).skus, books, 'a refusal changes nothing');
+  const opened = unwrap(await move(show, 'sale', { op: 'open' }));
+  t.equal((opened.closesAt ?? 0) - (opened.opensAt ?? 0), 90_000);
+  t.equal((await hold(show, 'ann')).amount, 500);
+  t.match(await edit({ title: 'Late' }, 'e4'), refused('illegal_move', { state: 'open' }));
+});
+
+showTest('a deleted draft is gone for hosts and viewers, and its id stays in use', async (t, show) => {
+  const remove = (id: string, key: string) => store.deleteSale(show, id, byHost(key));
+  await newSale(show, { durationMs: 60_000 });
+  await newSale(show, { id: 'other' });
+  const deleted = await remove('sale', 'd');
+  t.equal(outcome(deleted), 'ok');
+  t.same(await remove('sale', 'd'), deleted);
+  t.match(await remove('sale', 'again'), refused('sale_not_found'));
+  t.match(await remove('other', 'open'), refused('illegal_move', { state: 'open' }));
+  t.same(pluck(unwrap(await store.listSales(show)), 'id'), ['other']);
+  t.same(pluck(unwrap(await store.load(show)).snapshot.sales, 'id'), ['other']);
+  t.equal(outcome(await store.getSale(show, 'sale')), 'sale_not_found');
+  t.equal(outcome(await move(show, 'sale', { op: 'open' })), 'sale_not_found');
+  t.match(await store.createSale(show, saleSpec(), byHost('new')), refused('already_exists'));
+  t.match(unwrap(await store.verify(show)), { violations: { length: 0 } });
 });

@@ -110,6 +110,13 @@ showTest('products: saved, replaced, pinned, removed', async (t, show) => {
   t.equal(outcome(await store.putProduct('ghost', product, HOST)), 'show_not_found');
 });
 
+showTest('many changes at once wait for each other, and all are made', async (t, show) => {
+  const product = (i: number) => ({ id: `q${i}`, brand: 'b', title: `Q${i}`, skus: [{ sku: `Q-${i}` }] });
+  const saved = await Promise.all(times(50, (i) => store.putProduct(show, product(i), HOST)));
+  t.same(new Set(saved.map(outcome)), new Set(['ok']));
+  t.equal(unwrap(await store.listProducts(show)).length, 51);
+});
+
 showTest('the number of products is limited; existing ones can be replaced', async (t, show) => {
   const product = { id: 'q', brand: 'b', title: 'Q', skus: [{ sku: 'Q' }] };
   const filler = times(LIMITS.productsPerShowMax - 1, (i) => [`f${i}`, pack({ ...product, id: `f${i}` })]);

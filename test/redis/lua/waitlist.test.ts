@@ -2,7 +2,17 @@
 import { LIMITS } from '../../../src/limits.ts';
 import type { ReservationView } from '../../../src/protocol/messages.ts';
 import type { ConnectedStore } from '../../../src/redis/index.ts';
-import { byHost, outcome, range, StoreFixture, sorted, times, unitsMove, unwrap } from '../../support/store-fixture.ts';
+import {
+  byHost,
+  HOST,
+  outcome,
+  range,
+  StoreFixture,
+  sorted,
+  times,
+  unitsMove,
+  unwrap,
+} from '../../support/store-fixture.ts';
 
 const fixture = await StoreFixture.open('wait:');
 const { test, showTest, saleTest, store, time, openShow, newSale, connectAnother } = fixture;
@@ -275,4 +285,24 @@ saleTest('concurrent joins and leaves: every position once', { units: { S: 1 } }
   await Promise.all([...times(20, (i) => leave(show, `w${2 * i}`)), release(show, held), store.tick(show)]);
   const all = await holdingsOf(show, ...times(40, (i) => `w${i}`));
   t.equal(all.filter(({ reservations }) => reservations.length > 0).length, 1, 'one unit, one offer');
+});
+
+test('SKUs with blanks, slashes and umlauts have separate waitlists', async (t) => {
+  const show = await fixture.newShow();
+  const names = ['A', 'A/B', 'A/B C', 'T-Shirt Größe M'];
+  unwrap(await store.putProduct(show, { id: 'p', brand: 'b', title: 'P', skus: names.map((sku) => ({ sku })) }, HOST));
+  await fixture.newSale(show, { units: Object.fromEntries(names.map((sku) => [sku, 1])) });
+  const holds = await Promise.all(names.map((sku) => hold(show, `owner of ${sku}`, { sku })));
+  for (const sku of names) {
+    const wait = { op: 'join', user: `waits for ${sku}`, key: 'w', sale: 'sale', sku, qty: 1 } as const;
+    t.match(unwrap(await store.waitlist(show, wait)), { place: 1, waiting: 1 }, sku);
+  }
+  const second = { op: 'join', user: 'late', key: 'w', sale: 'sale', sku: 'A', qty: 1 } as const;
+  t.match(unwrap(await store.waitlist(show, second)), { place: 2, waiting: 2 });
+  for (const [i, sku] of names.entries()) {
+    unwrap(await fixture.release(show, holds[i] as ReservationView));
+    const [reservations] = await fixture.reservationsOf(show, [`waits for ${sku}`]);
+    t.match(reservations, [{ lines: [{ sku, qty: 1 }], offer: true }], sku);
+  }
+  t.match(unwrap(await store.holdingsOf(show, ['late'])), [{ waits: [{ sku: 'A', place: 1 }] }]);
 });

@@ -17,6 +17,7 @@ return {
     ENDED = 12, -- 0: not yet
     ORDER = 13, -- '': none
     FIRST_UNTIL = 14, -- the first deadline of an extended hold, else 0
+    MORE = 15, -- what the host noted of an order: {note, tracking, fulfillment}; often missing
   },
   -- A buyer's record is {sale id -> entry}. An entry stays when everything in it has ended: a
   -- repeated key must still find it.

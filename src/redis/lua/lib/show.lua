@@ -16,7 +16,8 @@ local keeps_format -- a process lives that needs the format before (formats.ts)
 
 function Show.each_call(keys, argv)
   K.show, K.products, K.sales, K.stock, K.reservations, K.buyers, K.due, K.log, K.ledger, K.chat, K.idem, K.idem_old,
-    K.nodes, K.waitlist, K.channel, K.removed, K.mutes, K.uniques, K.rewrite = unpack(keys)
+    K.nodes, K.waitlist, K.channel, K.removed, K.mutes, K.uniques, K.rewrite,
+    K.orders = unpack(keys)
   Show.now, keeps_format = nil, byte(argv[1]) == TILDE
   Show.run_id = keeps_format and sub(argv[1], 2) or argv[1]
   Show.epoch, Show.state, Show.offset, Show.rev, Show.recovering, Show.has_erased = nil, nil, nil, nil, nil, nil
