@@ -11,8 +11,7 @@ const ID = new RegExp(ID_PATTERN);
 export const isId = (text: string): boolean => ID.test(text);
 const SKU = new RegExp(SKU_PATTERN, 'u');
 const MOMENT_MAX_MS = 8.64e15;
-const NOT_AN_ID =
-  `Must be an id: letters, digits, "_" and "-", at most ${LIMITS.idCharsMax}, ` + 'starting with a letter or digit.';
+const NOT_AN_ID = `Must be an id: 1 to ${LIMITS.idCharsMax} letters, digits, "_" and "-", first a letter or digit.`;
 
 export interface Mistake {
   /** JSON pointer into the body, such as `/skus/2/price`. */

@@ -255,6 +255,11 @@ showTest('a deleted draft is gone for hosts and viewers, and its id stays in use
   t.same(pluck(unwrap(await store.listSales(show)), 'id'), ['other']);
   t.same(pluck(unwrap(await store.load(show)).snapshot.sales, 'id'), ['other']);
   t.equal(outcome(await store.getSale(show, 'sale')), 'sale_not_found');
+  const unreadable: string[] = [];
+  await fixture.client.hset(time.key(show, 'sales'), 'damaged', 'junk');
+  t.same(pluck(unwrap(await store.listSales(show, (id) => unreadable.push(id))), 'id'), ['other']);
+  t.same(unreadable, ['damaged'], 'a deleted draft is not one that cannot be read');
+  await fixture.client.hdel(time.key(show, 'sales'), 'damaged');
   t.equal(outcome(await move(show, 'sale', { op: 'open' })), 'sale_not_found');
   t.match(await store.createSale(show, saleSpec(), byHost('new')), refused('already_exists'));
   t.match(unwrap(await store.verify(show)), { violations: { length: 0 } });
