@@ -3,6 +3,7 @@
  * product feeds; others are ignored. Pure: rows in, products and errors out.
  */
 import { LIMITS } from '../limits.ts';
+import { minorUnitDigits } from '../protocol/currencies.ts';
 import type { Brand, Product, Sku } from '../protocol/messages.ts';
 import { cleanText } from '../protocol/text.ts';
 import { checkProduct } from './product.ts';
@@ -81,17 +82,6 @@ const cut = (text: string, charsMax: number): string =>
     .replace(/[\ud800-\udbff]$/, '')
     .trim();
 
-const digits = new Map<string, number>();
-
-/** Returns how many digits of the currency are behind the separator. Cached, as it is slow. */
-function digitsOf(currency: string): number {
-  const known = digits.get(currency);
-  if (known !== undefined) return known;
-  const { maximumFractionDigits = 2 } = new Intl.NumberFormat('en', { style: 'currency', currency }).resolvedOptions();
-  digits.set(currency, maximumFractionDigits);
-  return maximumFractionDigits;
-}
-
 interface Money {
   readonly amount: number;
   readonly currency: string;
@@ -103,13 +93,14 @@ function moneyOf(cell: string, fallback: string | undefined): Money {
   const currency = named ?? fallback;
   if (currency === undefined || !isCurrency(currency))
     throw new RowMistake(`The price ${JSON.stringify(cell)} has no currency. Add it, or ?currency=EUR to the request.`);
-  const digits = digitsOf(currency);
+  const digits = minorUnitDigits(currency);
   const [, whole = '', , fraction = ''] =
     /^(\d[\d.,' \u00a0\u202f]*?)(?:([.,])(\d{1,3}))?$/.exec(cell.replace(/[A-Za-z$€£¥]+/g, '').trim()) ?? [];
   // Three digits behind a separator are thousands, unless the currency has as many.
   const isThousands = fraction.length === 3 && digits !== 3;
   const units = whole.replaceAll(/\D/g, '') + (isThousands ? fraction : '');
-  const minor = isThousands ? '' : fraction;
+  // Shops write 1200.00 for yen, too.
+  const minor = isThousands || Number(fraction) === 0 ? '' : fraction;
   if (units === '' || minor.length > digits)
     throw new RowMistake(`The price ${JSON.stringify(cell)} is no amount of ${currency}.`);
   return { amount: Number(units + minor.padEnd(digits, '0')), currency };

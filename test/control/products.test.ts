@@ -67,7 +67,8 @@ const GOOGLE = [
     'https://x.example/s',
   ],
   ['S-2', 'shoe', 'Shoe', 'Runs.', 'Acme', '99.00 EUR', '', '43', 'https://cdn.example/s.jpg', 'https://x.example/s'],
-  ['SOCK', '', 'Sock', '', 'Acme', '1200 JPY', '', '', '', ''],
+  ['SOCK', '', 'Sock', '', 'Acme', '1200.00 JPY', '', '', '', ''],
+  ['SCARF', '', 'Scarf', '', 'Acme', '4990 HUF', '', '', '', ''],
 ]
   .map((row) => row.join('\t'))
   .join('\r\n');
@@ -101,7 +102,7 @@ t.test('products are imported from the files of Shopify and Google, and from JSO
   t.strictSame(byId('tee', await list()), tee);
   t.strictSame(byId('bag', await list()), bag);
 
-  t.match((await csv(GOOGLE)).body, { rows: 3, saved: 2, errors: [] });
+  t.match((await csv(GOOGLE)).body, { rows: 4, saved: 3, errors: [] });
   t.match(byId('shoe', await list()), {
     ...{ price: 7900, compareAtPrice: 9900, imageUrl: 'https://cdn.example/s.jpg', link: 'https://x.example/s' },
     skus: [
@@ -110,6 +111,7 @@ t.test('products are imported from the files of Shopify and Google, and from JSO
     ],
   });
   t.match(byId('sock', await list()), { price: 1200, currency: 'JPY', skus: [{ sku: 'SOCK' }] });
+  t.match(byId('scarf', await list()), { price: 499_000, currency: 'HUF' }, 'minor units of ISO 4217');
 
   const products = [bag, { ...bag, id: 'other', brand: 'none' }, { ...bag, id: 'late', title: '  ' }];
   const listed = await post(path, { products });
