@@ -18,10 +18,12 @@ export interface SheetProps {
 /** A modal dialog: keeps the focus inside, and Escape or a press beside it closes it. */
 export function Sheet({ title, children, onClose, tall = false, class: more = '' }: SheetProps) {
   const dialog = useRef<HTMLDialogElement>(null);
+  const heading = useRef<HTMLHeadingElement>(null);
   const id = useId();
   useEffect(() => {
     const before = document.activeElement;
     dialog.current?.showModal();
+    heading.current?.focus();
     return () => {
       if (before instanceof HTMLElement) before.focus();
     };
@@ -39,7 +41,9 @@ export function Sheet({ title, children, onClose, tall = false, class: more = ''
       onClick={(event) => event.target === dialog.current && onClose?.()}
     >
       <header class='sheet-head'>
-        <h2 id={id}>{title}</h2>
+        <h2 ref={heading} id={id} tabIndex={-1}>
+          {title}
+        </h2>
         {onClose !== undefined && (
           <Button look='icon' label={t('close')} onClick={onClose}>
             <Icon name='close' />
