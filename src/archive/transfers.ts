@@ -1,15 +1,20 @@
 /** Moves a show between Redis servers by a file ("Exports" in src/README.md). */
 import { randomUUID } from 'node:crypto';
+import { join } from 'node:path';
 import type { Page } from '../domain/archive.ts';
 import { fileReason, NOT_READ } from '../domain/file-errors.ts';
 import type { RawRecord, RecordPage, TransferStore } from '../domain/transfer.ts';
 import { LIMITS } from '../limits.ts';
-import { fail, ok, type Result, StampedeError } from '../protocol/codes.ts';
+import { fail, failure, ok, type Result, StampedeError } from '../protocol/codes.ts';
 import { checkExport, type ExportFile, pathProblem, RecordCounts, readPages, writeExport } from './export-file.ts';
+import { nextFolder } from './folders.ts';
+import { checkOwner, type ForeignArchive } from './manifest.ts';
 
 export interface TransferOptions {
   readonly store: TransferStore & { now(): number };
   readonly path: string;
+  /** ARCHIVE_DIR: no show is imported while the archive of another one has its place. */
+  readonly archiveDir?: string;
   /** Receives how many records were read or written so far. */
   readonly onProgress?: (what: 'reading' | 'checking' | 'writing', records: number) => void;
 }
@@ -91,8 +96,23 @@ function inWords(error: unknown): unknown {
   return code === 'Z_DATA_ERROR' ? new Error('it is not an export of Stampede, or damaged', { cause: error }) : error;
 }
 
+/** Throws if the folder of another show has the place of the archive. */
+async function checkArchivePlace(archiveDir: string, { show, header }: ExportFile): Promise<void> {
+  const [token = null] = header.flatMap(([field, value = '']) => (field === 'token' ? [value] : []));
+  // Only an archived show may be there before: its folder is copied, earlier or later.
+  const identity = show.state === 'archived' ? { createdAt: show.createdAt, origin: null, token } : null;
+  for (const path of [nextFolder(archiveDir, show.show), join(archiveDir, show.show)])
+    try {
+      await checkOwner(path, show.show, identity);
+    } catch (error) {
+      const { message, folder } = error as ForeignArchive;
+      throw new StampedeError(failure('archive_conflict', message, { details: { folder } }));
+    }
+}
+
 /** Reads a show from a file. It exists completely, or for no request. */
-export async function importShow({ store, path, onProgress }: TransferOptions): Promise<Result<ExportFile>> {
+export async function importShow(options: TransferOptions): Promise<Result<ExportFile>> {
+  const { store, path, archiveDir, onProgress } = options;
   let found: ExportFile;
   try {
     const examiner = store.examineRecords();
@@ -113,6 +133,7 @@ export async function importShow({ store, path, onProgress }: TransferOptions): 
   if (!begun.ok) return begun;
   const token = begun.value;
   try {
+    if (archiveDir !== undefined) await checkArchivePlace(archiveDir, found);
     const counts = new RecordCounts();
     const puts: Array<Promise<Result<null>>> = [];
     const again = await readPages(path, async (page) => {

@@ -9,6 +9,7 @@ import {
   environment,
   freeBytesAt,
   loadConfig,
+  missingMark,
   prepareFolder,
   REDIS_PARTS,
 } from '../config/index.ts';
@@ -75,17 +76,19 @@ const help = (): string =>
   commandHelp(commandWithSettings('stampede doctor [--json] [--read-only]', DESCRIPTION, OWN, SHOWN));
 
 /** Checks of this host; a process in another container or under another user may have others. */
-function hostChecks(config: Config, isReadOnly: boolean): Check[] {
+function hostChecks(config: Config, isReadOnly: boolean, hasArchives: boolean): Check[] {
   const { workers, connectionsMax } = config;
   const major = Number.parseInt(process.versions.node, 10);
   const node =
     major >= NODE_MAJOR_MIN
       ? passed('node', `Node.js ${process.versions.node}.`)
       : failed('node', `Node.js ${process.versions.node} is too old.`, `Install Node.js ${NODE_MAJOR_MIN} or newer.`);
-  return [node, checkOpenFiles(connectionsMax), checkWorkers(workers), checkArchiveFolder(config, isReadOnly)];
+  const folder = checkArchiveFolder(config, isReadOnly, hasArchives);
+  return [node, checkOpenFiles(connectionsMax), checkWorkers(workers), folder];
 }
 
-export function checkArchiveFolder(config: Config, isReadOnly: boolean): Check {
+/** @param hasArchives says whether shows of this installation were archived. */
+export function checkArchiveFolder(config: Config, isReadOnly: boolean, hasArchives = false): Check {
   const { archiveDir, isArchiveDirDefault, roles } = config;
   const id = 'archive-folder';
   if (roles.every((role) => role === 'gateway')) return skipped(id, 'Gateways archive no shows (ROLES).');
@@ -94,6 +97,11 @@ export function checkArchiveFolder(config: Config, isReadOnly: boolean): Check {
     return isArchiveDirDefault
       ? warning(id, `ARCHIVE_DIR is not set, and ${problem}. Ended shows stay in Redis.`, ARCHIVE_REMEDY)
       : failed(id, `${problem}. The engine does not start.`, ARCHIVE_REMEDY);
+  const unmarked = hasArchives ? missingMark(archiveDir) : null;
+  if (unmarked !== null) {
+    const found = `${unmarked.problem} Ended shows stay in Redis.`;
+    return isArchiveDirDefault ? warning(id, found, unmarked.remedy) : failed(id, found, unmarked.remedy);
+  }
   const free = freeBytesAt(archiveDir);
   const space = `${(free / 2 ** 30).toFixed(1)} GiB are free on its disk`;
   if (free < LIMITS.archiveFreeBytesMin) return warning(id, `${archiveDir}: ${space}.`, SPACE_REMEDY);
@@ -129,24 +137,25 @@ const NOT_REACHED: Omit<Checkup, 'checks'> = {
 
 async function examine(config: Config, isReadOnly: boolean): Promise<{ place: string; checkup: Checkup }> {
   const { keyPrefix, redisScripts: scripts, redisPublish: publish, workers, dataDir } = config;
-  const host = hostChecks(config, isReadOnly);
   try {
     const { target, stop } = await openRedis(config);
     const folder = config.redis === null ? [passed('data-folder', `${dataDir} can be written and locked.`)] : [];
     try {
-      const options = { target, keyPrefix, scripts, publish, isReadOnly, processes: workers };
-      const checkup = await examineRedis(options);
-      return {
-        place: describeTarget(target),
-        checkup: { ...checkup, checks: [...checkup.checks, ...folder, ...host] },
-      };
+      const checkup = await examineRedis({
+        ...{ target, keyPrefix, scripts, publish, isReadOnly, processes: workers },
+        checkHost: (hasArchives) => [...folder, ...hostChecks(config, isReadOnly, hasArchives)],
+      });
+      return { place: describeTarget(target), checkup };
     } finally {
       await stop();
     }
   } catch (error) {
     if (config.redis !== null) throw error;
     const reason = error instanceof Error ? error.message : String(error);
-    const checks = [failed('data-folder', reason, 'Fix it, or set REDIS_URL.'), ...host];
+    const checks = [
+      failed('data-folder', reason, 'Fix it, or set REDIS_URL.'),
+      ...hostChecks(config, isReadOnly, false),
+    ];
     return { place: `embedded in ${dataDir}`, checkup: { ...NOT_REACHED, checks } };
   }
 }

@@ -49,9 +49,10 @@ const IMPORT: Transfer = {
   usage: 'stampede import <file>',
   own: {},
   description: `Imports a show from an export file. First it checks the whole file: hash, counts, each record,
-ledger and books. A show with this id must not exist. It appears complete, or not at all: if the
-command ends early, repeat it. Opening times and hold deadlines do not change. Recorded results of
-commands that changed no stock are not imported.
+ledger and books. A show with this id must not exist, and ARCHIVE_DIR must not have the archive of
+another show with it. The show appears complete, or not at all: if the command ends early, repeat
+it. Opening times and hold deadlines do not change. Recorded results of commands that changed no
+stock are not imported.
 
 Of an archived show, the file contains the summary only. Copy the folder of its archive from the
 ARCHIVE_DIR of the old server to that of the new one.
@@ -109,7 +110,7 @@ async function run(transfer: Transfer, argv: readonly string[]): Promise<number>
     const options = { store, path: resolve(file), onProgress: progressOf(name) };
     const done: Result<ExportFile> = isExport
       ? await exportShow(options, String(show), VERSION)
-      : await importShow(options);
+      : await importShow({ ...options, archiveDir: loaded.config.archiveDir });
     if (!done.ok) return printFailure(name, atPlace(done.error, place), store, String(show), place);
     warnOf(done.value, name, store);
     reportOf(done.value, isExport ? 'written to' : 'imported to', isExport ? file : place);

@@ -34,11 +34,19 @@ export function prepareFolder(path: string, setting: FolderSetting = 'DATA_DIR')
 const ARCHIVE_MARKER = '.stampede-archive';
 const MARKER_TEXT = 'This folder has archives of Stampede. Without this file, no more are written.\n';
 
-/** Says what to do if the folder has no marker. */
-const unmarked = (folder: string): string =>
-  `The archive folder ${folder} does not have the archives of this installation: its file ${ARCHIVE_MARKER} is ` +
-  'missing. Mount its disk, or set ARCHIVE_DIR to the folder that has them. If new archives should be written here, ' +
-  `make the file: touch ${join(folder, ARCHIVE_MARKER)}`;
+/** Returns what is wrong if a folder that should have archives has no marker, or null. */
+export function missingMark(folder: string): { problem: string; remedy: string } | null {
+  const marker = join(folder, ARCHIVE_MARKER);
+  if (existsSync(marker)) return null;
+  return {
+    problem:
+      `The archive folder ${folder} does not have the archives of this installation: its file ${ARCHIVE_MARKER} is ` +
+      'missing.',
+    remedy:
+      'Mount its disk, or set ARCHIVE_DIR to the folder that has them. If new archives should be written here, make ' +
+      `the file: touch ${marker}`,
+  };
+}
 
 /**
  * Returns a function that prepares the folder of archives. Once it was there, or has archives, it
@@ -47,8 +55,8 @@ const unmarked = (folder: string): string =>
 export function archiveFolderKeeper(): (path: string, hasArchives?: boolean) => void {
   let wasThere = false;
   return (path, hasArchives = false) => {
-    const marker = join(path, ARCHIVE_MARKER);
-    if (hasArchives && !existsSync(marker)) throw new Error(unmarked(path));
+    const unmarked = hasArchives ? missingMark(path) : null;
+    if (unmarked !== null) throw new Error(`${unmarked.problem} ${unmarked.remedy}`);
     wasThere ||= existsSync(path);
     if (wasThere) {
       try {
@@ -58,6 +66,7 @@ export function archiveFolderKeeper(): (path: string, hasArchives?: boolean) => 
       }
     } else prepareFolder(path, 'ARCHIVE_DIR');
     wasThere = true;
+    const marker = join(path, ARCHIVE_MARKER);
     if (!existsSync(marker)) writeFileSync(marker, MARKER_TEXT, { mode: 0o600, flush: true });
   };
 }

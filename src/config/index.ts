@@ -1,6 +1,6 @@
 export { gatewayUrl, reachableHost } from './addresses.ts';
 export { type ConfigError, commandHelp } from './command-line.ts';
-export { archiveFolderKeeper, archiveFolderProblem, freeBytesAt, prepareFolder } from './data-folder.ts';
+export { archiveFolderKeeper, archiveFolderProblem, freeBytesAt, missingMark, prepareFolder } from './data-folder.ts';
 export { type Environment, environment, type WorkerSettings, workerEnvironment, workerNumber } from './environment.ts';
 export { commandWithSettings, type OwnFlags } from './help.ts';
 export { listenError, probePort } from './listening.ts';

@@ -12,7 +12,7 @@ export interface Check {
 }
 
 export interface PromiseState {
-  /** I1 to I8, as in src/README.md. */
+  /** I1 to I10, as in src/README.md. */
   readonly id: string;
   readonly name: string;
   readonly state: 'holds' | 'limited' | 'broken' | 'unknown';

@@ -14,7 +14,8 @@ const { test, store, client, time, openShow, hold, confirm, reserve } = old;
 const HOUR_MS = 60 * 60 * 1000;
 
 const exported = (show: string, path: string, from = store) => exportShow({ store: from, path }, show, '0.0.0-test');
-const imported = (path: string, to = next.store) => importShow({ store: to, path });
+const imported = (path: string, { to = next.store, archiveDir = '/nowhere' } = {}) =>
+  importShow({ store: to, path, archiveDir });
 const keysThere = (): Promise<string[]> => next.client.keys('*{*');
 
 /** Makes a planned show with an order and an open hold. */
@@ -79,7 +80,13 @@ test('a live show and one that is being archived are refused; ended and archived
   await old.skipCommitCheck(show);
   const done = unwrap(await archivesOf(store, folder).archive(show));
   t.match(await exported(show, join(folder, 'archived')), { ok: true, value: { head: { state: 'archived' } } });
-  unwrap(await imported(join(folder, 'archived')));
+  t.match(
+    await imported(path, { archiveDir: folder }),
+    { ok: false, error: { code: 'archive_conflict', details: { folder: join(folder, show) } } },
+    'an imported show is archived again, and this folder has its place (I9)',
+  );
+  t.equal(outcome(await next.store.getShow(show)), 'show_not_found');
+  unwrap(await imported(join(folder, 'archived'), { archiveDir: folder }));
   const summary = done.state === 'archived' ? done.summary : null;
   t.same(unwrap(await next.store.archiveOf(show)), summary);
   t.equal(outcome(await next.store.getShow(show)), 'show_archived');
@@ -210,7 +217,8 @@ test('an import during which Redis restarted is refused, and leaves nothing', as
       return next.store.commitImport(...args);
     },
   };
-  t.match(await imported(path, other), { ok: false, error: { code: 'overloaded', message: /Redis restarted/ } });
+  const refused = await imported(path, { to: other });
+  t.match(refused, { ok: false, error: { code: 'overloaded', message: /Redis restarted/ } });
   t.same(await next.client.keys(`*{${show}}*`), []);
 });
 

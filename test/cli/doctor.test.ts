@@ -26,15 +26,19 @@ t.test('exit code 0: every check passed; --json has a stable shape', async (t) =
     promises: [{ id: 'I1', name: 'conservation', state: 'holds', text: String }],
     capacity: { decisionsPerSecond: Number, batchRequests: 32, batchMs: Number },
   });
-  t.equal(report.promises.length, 8);
+  t.equal(report.promises.length, 10);
+  t.match(table.stdout, /^ {2}I10 two releases +holds/m);
   t.same(await redis.admin.keys('*'), []);
 });
 
 t.test('exit codes 1, 2 and 3: a check failed, wrong usage, Redis cannot be reached', async (t) => {
   const redis = await startRedis({ args: ['--maxmemory-policy', 'allkeys-lru'] });
   t.teardown(redis.stop);
-  const [evicting, wrong, unreachable] = await Promise.all([
+  await redis.admin.set('shop:archives', '1');
+  const unmarked = temporaryFolder(t);
+  const [evicting, moved, wrong, unreachable] = await Promise.all([
     run(['doctor'], { REDIS_URL: redis.url, ARCHIVE_DIR: '/proc/archive' }),
+    run(['doctor'], { REDIS_URL: redis.url, ARCHIVE_DIR: unmarked, KEY_PREFIX: 'shop:' }),
     run(['doctor', '--jsn'], { REDIS_URL: redis.url }),
     run(['doctor', '--json'], { REDIS_URL: `unix://${temporaryFolder(t)}/no.sock` }),
   ]);
@@ -42,6 +46,8 @@ t.test('exit codes 1, 2 and 3: a check failed, wrong usage, Redis cannot be reac
   t.match(evicting.stdout, /^ {2}FAIL start {10}maxmemory-policy is allkeys-lru/m);
   t.match(evicting.stdout, /^ {2}FAIL archive-folder \/proc\/archive cannot be used/m);
   t.match(evicting.stdout, /^ {2}I1 conservation {5}BROKEN/m);
+  t.match(moved.stdout, /^ {2}FAIL archive-folder The archive folder \S+ does not have the archives of this/m);
+  t.match(moved.stdout, /-> Mount its disk, or set ARCHIVE_DIR/);
   t.match(wrong, { code: 2, stderr: /--jsn/ });
   t.equal(unreachable.code, 3);
   t.match(JSON.parse(unreachable.stdout), {

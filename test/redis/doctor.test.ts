@@ -1,7 +1,7 @@
 /** `stampede doctor` on real servers: what it finds on each, and that it leaves nothing behind. */
 import t, { type Test } from 'tap';
 import { startRedis } from '../../bench/launch/redis-server.ts';
-import type { CheckState, Checkup } from '../../src/domain/checkup.ts';
+import { type CheckState, type Checkup, passed } from '../../src/domain/checkup.ts';
 import { redisTarget } from '../../src/domain/redis-target.ts';
 import { type CheckupOptions, examineRedis } from '../../src/redis/index.ts';
 import { aclRule } from '../../src/redis/permissions.ts';
@@ -33,6 +33,8 @@ const idsIn = ({ checks }: Checkup, state: CheckState): string[] =>
   checks.filter((check) => check.state === state).map(({ id }) => id);
 const checkOf = ({ checks }: Checkup, id: string) => checks.find((check) => check.id === id);
 const promiseOf = ({ promises }: Checkup, id: string) => promises.find((promise) => promise.id === id)?.state;
+/** What `stampede doctor` says of the folder of archives, on a host where it can be used. */
+const checkHost = () => [passed('archive-folder', 'Tried.')];
 const HOLD_ALL = { I1: 'holds', I2: 'holds', I3: 'holds', I4: 'holds', I5: 'holds', I6: 'holds', I7: 'holds' };
 const promisesIn = ({ promises }: Checkup) => Object.fromEntries(promises.map(({ id, state }) => [id, state]));
 
@@ -42,7 +44,14 @@ const isOwnKey = (key: string): boolean => key.replace(/^\{/, '').startsWith(`${
 t.test('a healthy server passes every check, and nothing is left behind', async (t) => {
   const redis = await server(t);
   await redis.admin.set('shop:existing', 'untouched');
-  const checkup = await examine(redis.url);
+  let hadArchives = true;
+  const checkup = await examine(redis.url, {
+    checkHost(hasArchives) {
+      hadArchives = hasArchives;
+      return checkHost();
+    },
+  });
+  t.notOk(hadArchives);
   t.same(idsIn(checkup, 'failed'), []);
   // A busy host is slow.
   t.same(
@@ -50,7 +59,7 @@ t.test('a healthy server passes every check, and nothing is left behind', async 
     [],
   );
   t.same(idsIn(checkup, 'skipped'), []);
-  t.match(promisesIn(checkup), { ...HOLD_ALL, I8: 'limited' }, 'appendfsync everysec');
+  t.match(promisesIn(checkup), { ...HOLD_ALL, I8: 'limited', I9: 'holds', I10: 'holds' }, 'appendfsync everysec');
   t.match(checkup, { isReachable: true, server: /^Redis \d/, isCluster: false, capacity: { batchRequests: 32 } });
   t.ok((checkup.capacity?.decisionsPerSecond ?? 0) > 100);
   t.notMatch(await redis.admin.info('commandstats'), /cmdstat_(flushall|flushdb|keys|config\|set)/);
@@ -82,7 +91,8 @@ t.test('read-only: nothing is written, what cannot be tried is skipped', async (
   const redis = await server(t);
   const checkup = await examine(redis.url, { isReadOnly: true });
   t.same(idsIn(checkup, 'skipped'), ['start']);
-  t.equal(promiseOf(checkup, 'I1'), 'unknown');
+  const texts = checkup.promises.map(({ state, text }) => `${state}: ${text}`);
+  t.same([...new Set(texts)], ['unknown: Not checked: --read-only runs no script.']);
   const stats = await redis.admin.info('commandstats');
   t.notMatch(stats, /cmdstat_(set|hset|fcall|evalsha|eval|publish|spublish|del|pexpire|function\|load|script\|load)\b/);
 });
@@ -115,10 +125,20 @@ t.test('full memory: the engine does not start, and the check says so', async (t
   const redis = await server(t, { args: ['--maxmemory', '3mb'] });
   const data = 'x'.repeat(100_000);
   for (let i = 0; i < 60; i++) await redis.admin.set(`other:${i}`, data).catch(() => {});
-  const checkup = await examine(redis.url);
+  const checkup = await examine(redis.url, { checkHost });
   t.match(checkOf(checkup, 'start'), { state: 'failed', found: /memory/ });
   t.match(checkOf(checkup, 'memory'), { state: 'failed', found: /of maxmemory/ });
   t.match(checkOf(checkup, 'keys'), { state: 'warning', found: /other: \d+/ });
+  t.match(promisesIn(checkup), { ...HOLD_ALL, I8: 'limited', I9: 'holds', I10: 'holds' }, 'what reads can show');
+  t.match(
+    checkup.promises.find(({ id }) => id === 'I1'),
+    { text: /Checked: scripts.*Not checked: a reserve, because Redis is full\.$/ },
+  );
+  t.same(idsIn(checkup, 'skipped'), ['functions', 'eval', 'sharded', 'classic', 'capacity']);
+  t.same(
+    (await redis.admin.keys('*')).filter((key) => !key.startsWith('other:')),
+    [],
+  );
 });
 
 t.test('a replica: the engine does not start, and every check still runs', async (t) => {

@@ -41,6 +41,8 @@ export interface CheckupOptions {
   readonly isReadOnly: boolean;
   /** Processes of the engine on this host. */
   readonly processes: number;
+  /** Checks this host, on which some promises depend. `hasArchives`: any show was archived. */
+  checkHost?(hasArchives: boolean): readonly Check[];
 }
 
 const ENGINE = { runsJobs: true } as const;
@@ -226,7 +228,12 @@ interface Started {
   readonly checks: readonly Check[];
   readonly measures: readonly Check[];
   readonly capacity: Checkup['capacity'];
+  readonly isFull?: boolean;
 }
+
+const NOT_WHILE_FULL = ['functions', 'eval', 'sharded', 'classic', 'capacity'].map((id) =>
+  skipped(id, 'Not tried: Redis is full, and it would have to write.'),
+);
 
 /** Starts a store as the engine does, and measures it. */
 async function startingChecks(
@@ -237,6 +244,11 @@ async function startingChecks(
 ): Promise<Started> {
   const trouble = await firstOutcome(store);
   const capabilities = store.redisCapabilities();
+  const user = options.target.username ?? 'default';
+  if (trouble?.state === 'full' && capabilities !== null) {
+    const checks = [failedWith('start', trouble), checkIdentity(capabilities, user), ...NOT_WHILE_FULL];
+    return { checks, measures: [], capacity: null, isFull: true };
+  }
   if (trouble !== null || capabilities === null) {
     // The reader got replies, so the address is right.
     const isSlow = trouble === null || trouble.state === 'connecting' || trouble.state === 'silent';
@@ -245,7 +257,7 @@ async function startingChecks(
   const { scripts, publish } = capabilities;
   const checks = [
     passed('start', `The engine starts here: scripts as ${scripts}, relay by ${publish} publish.`),
-    checkIdentity(capabilities, options.target.username ?? 'default'),
+    checkIdentity(capabilities, user),
     ...(await checkModes(capabilities, {
       ...ENGINE,
       redis: options.target,
@@ -284,7 +296,7 @@ export async function examineRedis(options: CheckupOptions): Promise<Checkup> {
   try {
     reader = await openReader(target);
   } catch (error) {
-    return unusable((await troubleOfStart(options)) ?? troubleOf(error));
+    return unusable((await troubleOfStart(options)) ?? troubleOf(error), options);
   }
   const space = `doctor-${randomBytes(6).toString('hex')}:`;
   let libraries: string[][] = [];
@@ -303,17 +315,20 @@ export async function examineRedis(options: CheckupOptions): Promise<Checkup> {
           }
         : await startingChecks(reader, store, options, space);
     const [facts] = reader.facts;
-    const checks = [checkConnection(options, facts), ...started.checks, ...reading, ...started.measures];
+    const hasArchives = await reader.client.exists(createKeys(keyPrefix).archives).catch(() => 0);
+    const ofRedis = [checkConnection(options, facts), ...started.checks, ...reading, ...started.measures];
+    const checks = [...ofRedis, ...(options.checkHost?.(hasArchives === 1) ?? [])];
+    const durability = store?.redisCapabilities()?.durability ?? null;
     return {
       isReachable: true,
       server: facts?.label ?? null,
       isCluster: facts?.isCluster ?? null,
       checks,
-      promises: promisesOf(checks, store?.redisCapabilities()?.durability ?? null),
+      promises: promisesOf(checks, { durability, isFull: started.isFull === true }),
       capacity: started.capacity,
     };
   } catch (error) {
-    return unusable(troubleOf(error));
+    return unusable(troubleOf(error), options);
   } finally {
     await store?.close();
     if (!isReadOnly) await cleanUp(reader, keyPrefix + space, libraries);
@@ -330,7 +345,7 @@ async function troubleOfStart({ target, keyPrefix, isReadOnly }: CheckupOptions)
   return trouble;
 }
 
-const unusable = (trouble: RedisTrouble): Checkup => ({
+const unusable = (trouble: RedisTrouble, { checkHost }: CheckupOptions): Checkup => ({
   ...{ isReachable: !isUnreachable(trouble), server: null, isCluster: null, promises: [], capacity: null },
-  checks: [failedWith(isUnreachable(trouble) ? 'connection' : 'start', trouble)],
+  checks: [failedWith(isUnreachable(trouble) ? 'connection' : 'start', trouble), ...(checkHost?.(false) ?? [])],
 });
