@@ -312,6 +312,16 @@ export function createArchives(options: ArchivesOptions): RunningArchives {
       }
     },
 
+    async archiveAt({ id, state, endedAt, retentionMs = options.retentionMs }) {
+      if (state !== 'ended') return ok(null);
+      if (endedAt !== undefined) return ok(endedAt + retentionMs);
+      const found = await store.retentionOf(id, options.retentionMs);
+      if (!found.ok) return found;
+      const { step, at } = found.value;
+      // 0: it is being archived.
+      return ok(step === 'archive' ? at || Math.floor(store.now()) : null);
+    },
+
     async checkFree(showId) {
       const identity = await store.identityOf(showId);
       if (!identity.ok) return identity;

@@ -205,13 +205,13 @@ export function createErasures({ store, folder, logger }: ErasuresOptions): Runn
   };
 
   return {
-    async erase(user) {
+    async erase(user, signal) {
       const alone = await store.checkReleases();
       if (!alone.ok) return alone;
       const planned = await store.planErasure(user);
       if (!planned.ok) return planned;
       asked.add(user);
-      const deadline = sleep(LIMITS.erasureReplyMs, false, { ref: false });
+      const deadline = sleep(LIMITS.erasureReplyMs, false, { ref: false, signal }).catch(() => false);
       // A run that has just read the list may have missed this user.
       const work = runPlanned().then(runPlanned);
       // It may fail after the reply.

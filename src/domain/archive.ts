@@ -145,6 +145,14 @@ export interface ArchiveFiles {
   readonly archiveBytes: number | null;
 }
 
+/** What decides when a show is archived. Without `endedAt` it is read. */
+export interface EndOfShow {
+  readonly id: string;
+  readonly state: string;
+  readonly retentionMs?: number;
+  readonly endedAt?: number;
+}
+
 /** Archives shows in files. `src/archive` implements it. */
 export interface Archives {
   /** Archives an ended show, or joins the run that does. Repeatable. */
@@ -160,6 +168,8 @@ export interface Archives {
    * only its orders, in no order. Fails with `archive_failed` if the files are missing.
    */
   readBooked(showId: string, isOrder: boolean): Promise<Result<AsyncIterable<readonly BookedReservation[]>>>;
+  /** Returns when a show is archived if no hold is open then, or null if it has not ended. */
+  archiveAt(show: EndOfShow): Promise<Result<number | null>>;
   /** Fails if Redis has no such show, and a folder has the place of its archive. */
   checkFree(showId: string): Promise<Result<null>>;
 }

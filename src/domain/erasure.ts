@@ -101,8 +101,11 @@ export interface ErasureStore {
 }
 
 export interface Erasures {
-  /** Erases a user. Returns what has been done when that takes long; the work goes on. */
-  erase(user: string): Promise<Result<ErasureReport>>;
+  /**
+   * Erases a user. Returns what has been done when that takes long, or when `signal` aborts; the
+   * work goes on.
+   */
+  erase(user: string, signal?: AbortSignal): Promise<Result<ErasureReport>>;
   report(user: string): Promise<Result<ErasureReport | null>>;
   /** Erases all who are planned. Rejects if that failed; it is to be called again. */
   runPlanned(): Promise<void>;

@@ -6,12 +6,13 @@ import { isCleanText } from '../protocol/text.ts';
 export const ID_PATTERN = `^[A-Za-z0-9][A-Za-z0-9_-]{0,${LIMITS.idCharsMax - 1}}$`;
 /** Visible characters; blanks only between them. For the flag `u`. */
 export const SKU_PATTERN = `^[^\\s\\p{C}](?:[^\\p{C}\\p{Zl}\\p{Zp}]{0,${LIMITS.idCharsMax - 2}}[^\\s\\p{C}])?$`;
+export const ID_WORDS = `an id: 1 to ${LIMITS.idCharsMax} letters, digits, "_" and "-", first a letter or digit`;
+export const SKU_WORDS = `a SKU: 1 to ${LIMITS.idCharsMax} visible characters, with blanks only between them`;
 const ID = new RegExp(ID_PATTERN);
 /** Returns whether a text may be an id. Ids read from Redis are checked before they name files. */
 export const isId = (text: string): boolean => ID.test(text);
 const SKU = new RegExp(SKU_PATTERN, 'u');
 const MOMENT_MAX_MS = 8.64e15;
-const NOT_AN_ID = `Must be an id: 1 to ${LIMITS.idCharsMax} letters, digits, "_" and "-", first a letter or digit.`;
 
 export interface Mistake {
   /** JSON pointer into the body, such as `/skus/2/price`. */
@@ -31,13 +32,12 @@ export class Mistakes {
   }
 
   id(path: string, value: string): void {
-    if (typeof value !== 'string' || !ID.test(value)) this.add(path, NOT_AN_ID);
+    if (typeof value !== 'string' || !ID.test(value)) this.add(path, `Must be ${ID_WORDS}.`);
   }
 
   sku(path: string, value: string): void {
     const isSku = isCleanText(value, LIMITS.idCharsMax) && SKU.test(value);
-    if (!isSku)
-      this.add(path, `Must be a SKU: 1 to ${LIMITS.idCharsMax} visible characters, with blanks only between them.`);
+    if (!isSku) this.add(path, `Must be ${SKU_WORDS}.`);
     // Two SKUs that look the same must not be two.
     else if (value.normalize('NFC') !== value) this.add(path, 'Must be in Unicode Normalization Form C.');
   }

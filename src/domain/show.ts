@@ -30,6 +30,8 @@ export interface ShowSpec extends Addresses {
 /** A show in the list; of an archived one the summary is all there is. */
 export interface ListedShow extends Omit<ShowView, 'state'> {
   state: ShowState | 'archived';
+  /** Absent for a show of release 0.1.0. */
+  endedAt?: number;
   archive?: ArchiveSummary;
 }
 

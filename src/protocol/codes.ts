@@ -37,6 +37,7 @@ export const ERRORS = Object.freeze({
   show_not_found: entry(404, 'stop', 'No such show'),
   show_ended: entry(409, 'stop', 'The show has ended'),
   show_archived: entry(410, 'stop', 'The show is archived'),
+  not_archived: entry(404, 'fix', 'The show is not archived'),
   archive_conflict: entry(409, 'fix', 'Another folder has the place of the archive'),
   product_not_found: entry(404, 'fix', 'No such product in this show'),
   sale_not_found: entry(404, 'fix', 'No such sale in this show'),

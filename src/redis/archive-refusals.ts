@@ -11,7 +11,7 @@ export function wrongState(showId: string, state: string): Result<never> {
   return fail('illegal_move', message, { details: { state } });
 }
 
-export const openHolds = (nextDueAt: number | null, other = ''): Result<never> =>
+export const openHolds = (nextDueAt: number, other = ''): Result<never> =>
   fail('illegal_move', `Holds are open, and may still be confirmed. Try again when they have ended${other}.`, {
     retryAfterMs: NO_HOLDS_RETRY_MS,
     details: { state: 'ended', nextDueAt },

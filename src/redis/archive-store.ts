@@ -156,8 +156,8 @@ export function createArchiveStore({ runner, recover, endAll, tick }: ArchiveSto
           const ticked = await tick(showId);
           if (!ticked.ok) return ticked;
           if (ticked.value.done > 0) break;
-          const { nextDueAt } = ticked.value;
-          const waitMs = (nextDueAt ?? 0) - now() + 1;
+          const nextDueAt = ticked.value.nextDueAt ?? 0;
+          const waitMs = nextDueAt - now() + 1;
           if (waitMs > DUE_SOON_MS && isLast) return openHolds(nextDueAt);
           if (waitMs > DUE_SOON_MS) isLast = true;
           else await sleep(Math.max(1, waitMs));
@@ -294,7 +294,8 @@ export function createArchiveStore({ runner, recover, endAll, tick }: ArchiveSto
       const planned = await plan(showId, now());
       if (!planned.ok) return planned;
       const condemned = await tried(showId, 'condemn', { unlessArchived, force });
-      if (condemned.ok && condemned.value.word === 'due') return openHolds(null, ', or delete it with ?force=true');
+      if (condemned.ok && condemned.value.word === 'due')
+        return openHolds(numberOf(condemned.value.rest[0]), ', or delete it with ?force=true');
       return mapped(condemned, ({ word, rest }) =>
         word === 'archived' ? 'kept' : textOf(rest[0]) === '1' ? 'had_archive' : 'had_none',
       );

@@ -37,18 +37,20 @@ function positionOf(cursor: string): Position | null {
 const isAfter = ([at, id]: Position, [cursorAt, cursorId]: Position): boolean =>
   at < cursorAt || (at === cursorAt && id < cursorId);
 
+const FIELDS = ['state', 'view', 'created', 'archive', 'format', 'ended'] as const;
 type Fields = [
   state: Buffer | null,
   view: Buffer | null,
   created: Buffer | null,
   archive: Buffer | null,
   format: Buffer | null,
+  ended: Buffer | null,
 ];
 
 /** Returns the show, or null for an entry of the index without one. */
-function listed([state, view, created, archive]: Fields): ListedShow | null {
+function listed([state, view, created, archive, , ended]: Fields): ListedShow | null {
   if (state === null || view === null || created === null || String(state) === 'deleting') return null;
-  const show = viewOf(view, state, created);
+  const show = { ...viewOf(view, state, created), ...(Number(ended) > 0 ? { endedAt: Number(ended) } : {}) };
   return archive === null ? show : { ...show, archive: readSummary(archive) };
 }
 
@@ -79,7 +81,7 @@ export async function listShows(
     Promise.all(
       page.map(([, id]) => {
         const key = runner.keysOf(id).show;
-        const read = client.hmgetBuffer(key, 'state', 'view', 'created', 'archive', 'format') as Promise<Fields>;
+        const read = client.hmgetBuffer(key, ...FIELDS) as Promise<Fields>;
         // A key of another type does not hide the other shows.
         return read.catch((error: Error) => {
           if (!error.message.startsWith('WRONGTYPE')) throw error;

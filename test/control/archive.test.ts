@@ -2,6 +2,7 @@
 import { existsSync, readdirSync, renameSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
+import { LIMITS } from '../../src/limits.ts';
 import { fail, ok } from '../../src/protocol/codes.ts';
 import { hold, planShow, startControl } from './harness.ts';
 
@@ -14,7 +15,13 @@ t.test('a show is archived at once, stays listed and is gone for every request (
     status: 409,
     body: { code: 'illegal_move', details: { state: 'live' } },
   });
-  t.match(await request('/v1/shows/gala/archive'), { status: 404, body: { code: 'not_found' } });
+  t.match(await request('/v1/shows/gala/archive'), {
+    status: 404,
+    body: {
+      ...{ code: 'not_archived', title: 'The show is not archived', details: { state: 'live', archiveAt: null } },
+      detail: 'The show is not archived yet. The show is live. End it first: POST /v1/shows/gala/end.',
+    },
+  });
   t.equal((await post(`/v1/shows/gala/reservations/${id}/confirm`, { orderRef: 'o', amount: 3998 })).status, 200);
   await post('/v1/shows/gala/end');
   const live = (await request('/v1/shows/gala/size')).body;
@@ -149,12 +156,18 @@ t.test('an archive that takes long, or is made elsewhere, gets 202', async (t) =
     archive: async () => ok({ state: 'archiving' } as const),
     remove: async () => ok({ files: 'none' as const }),
     filesOf: async () => ({ archiveFiles: 'none', archiveBytes: null }) as const,
+    archiveAt: async () => ok(null),
     checkFree: async () => ok(null),
     readBooked: async () => fail('archive_failed'),
   };
   const { post } = await startControl(t, { archives });
   const expected = { status: 202, body: { show: 'gala', state: 'archiving' } };
   t.match(await post('/v1/shows/gala/archive'), expected);
+  const slow = await startControl(t, { archives: { ...archives, archive: () => new Promise(() => {}) } });
+  const reply = slow.post('/v1/shows/gala/archive');
+  await slow.request('/healthz');
+  await slow.app.close();
+  t.match(await reply, expected, 'also when the process stops');
 });
 
 t.test('the list of shows has pages, each show on one of them', async (t) => {
@@ -175,10 +188,12 @@ t.test('the list of shows has pages, each show on one of them', async (t) => {
   const wrong = { status: 400, body: { code: 'invalid_request' } };
   for (const query of ['?limit=0', '?limit=1001', '?after=x', '?page=2'])
     t.match(await request(`/v1/shows${query}`), wrong, query);
+  const errors = [{ path: 'querystring/limit', message: 'Must be a whole number from 1 to 1000.' }];
+  t.match((await request('/v1/shows?limit=0')).body, { errors });
 });
 
-t.test('a show has a separate retention', async (t) => {
-  const { request, post } = await startControl(t);
+t.test('a show has a separate retention, and once it has ended says when it is archived (I9)', async (t) => {
+  const { request, post, store } = await startControl(t);
   t.equal((await post('/v1/shows', { id: 'a', title: 'A', retentionMs: 5_000 })).body.retentionMs, 5_000);
   t.equal((await post('/v1/shows', { id: 'b', title: 'B' })).body.retentionMs, undefined);
   const change = { method: 'PATCH', body: { retentionMs: 0 } } as const;
@@ -187,4 +202,41 @@ t.test('a show has a separate retention', async (t) => {
   const wrong = { status: 400, body: { code: 'invalid_request', errors: [{ path: '/retentionMs' }] } };
   for (const retentionMs of [-1, 999])
     t.match(await request('/v1/shows/b', { method: 'PATCH', body: { retentionMs } }), wrong);
+
+  const archiveAt = async (path = '') => (await request(`/v1/shows${path}`)).body;
+  t.match(await archiveAt('/a'), { archiveAt: null }, 'it has not ended');
+  await post('/v1/shows/a/end');
+  const before = Math.ceil(store.now());
+  const ended = (await post('/v1/shows/b/end')).body;
+  t.ok(Math.abs(ended.archiveAt - before) < 10_000, 'at once');
+  const hour = 3_600_000;
+  const later = await request('/v1/shows/b', { method: 'PATCH', body: { retentionMs: hour } });
+  t.equal(later.body.archiveAt, ended.archiveAt + hour);
+  t.match(await archiveAt('/b'), { archiveAt: later.body.archiveAt });
+  t.match(await archiveAt(), {
+    shows: [
+      { id: 'b', archiveAt: later.body.archiveAt },
+      { id: 'a', archiveAt: Number },
+    ],
+  });
+  const at = new Date(later.body.archiveAt).toISOString();
+  const detail = `after ${at}, when no hold is open. POST /v1/shows/b/archive archives it at once.`;
+  t.match(await request('/v1/shows/b/archive'), {
+    status: 404,
+    body: { code: 'not_archived', detail, details: { state: 'ended', archiveAt: later.body.archiveAt } },
+  });
+  await post('/v1/shows/b/archive');
+  t.match(await archiveAt(), { shows: [{ id: 'b', state: 'archived', archiveAt: null }] });
+});
+
+t.test('the refusal to delete an ended show says when its hold ends', async (t) => {
+  const control = await startControl(t);
+  const { request, post } = control;
+  await planShow(control, { opensInMs: 0, durationMs: 600_000 });
+  const { heldUntil } = (await request(`/v1/shows/gala/reservations/${await hold(control, 'gala', 'ann', 'BAG', 1)}`))
+    .body;
+  await post('/v1/shows/gala/end');
+  const refused = await request('/v1/shows/gala', { method: 'DELETE' });
+  t.match(refused, { status: 409, body: { code: 'illegal_move', detail: /\?force=true/ } });
+  t.equal(refused.body.details.nextDueAt, heldUntil + LIMITS.confirmGraceMs);
 });

@@ -1,8 +1,10 @@
 /** Erasing a user over HTTP. */
 import t from 'tap';
+import { createErasures } from '../../src/archive/index.ts';
 import { LIMITS } from '../../src/limits.ts';
 import { keysNaming } from '../support/every-value.ts';
-import { hold, planShow, sendChat, startControl } from './harness.ts';
+import { until } from '../support/until.ts';
+import { hold, logger, planShow, sendChat, startControl } from './harness.ts';
 
 const USER = 'shop|ünï 1';
 const path = `/v1/users/${encodeURIComponent(USER)}`;
@@ -56,6 +58,31 @@ t.test('DELETE erases a user and reports what it did', async (t) => {
   const repeated = await request(path, { method: 'DELETE', headers: { 'idempotency-key': 'erase' } });
   t.match(repeated, { status: 200, headers: { 'idempotent-replayed': 'true' }, body: done.body });
   t.match(await request(path, { method: 'DELETE' }), { status: 200, body: { state: 'done', ...NOTHING } });
+});
+
+t.test('an erasure that runs while the process stops gets 202, and goes on elsewhere', async (t) => {
+  const other = await startControl(t);
+  await planShow(other, { opensInMs: 0, durationMs: 600_000 });
+  await sendChat(other, 'gala', 'ann', 'hello');
+  let goOn = (): void => {};
+  const paused = new Promise<void>((resolve) => {
+    goOn = resolve;
+  });
+  const { store, archiveDir: folder } = other;
+  const slow: typeof store.eraseInShow = async (...call) => {
+    await paused;
+    return store.eraseInShow(...call);
+  };
+  const erasures = createErasures({ store: { ...store, eraseInShow: slow }, folder, logger });
+  const stopping = await startControl(t, { beside: other, erasures });
+  const reply = stopping.request('/v1/users/ann', { method: 'DELETE' });
+  await until(async () => (await other.request('/v1/users/ann/erasure')).status === 200, 'the erasure runs');
+  const startMs = performance.now();
+  await Promise.all([stopping.app.close(), reply]);
+  t.ok(performance.now() - startMs < LIMITS.erasureReplyMs / 2);
+  t.match(await reply, { status: 202, body: { state: 'running', finishedAt: null, message: /GET .* reports/ } });
+  goOn();
+  await until(async () => (await other.request('/v1/users/ann/erasure')).body.state === 'done', 'it ends');
 });
 
 t.test('an unknown user is no error; wrong ones and missing keys are refused', async (t) => {

@@ -1,9 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Type } from 'typebox';
 import { LIMITS } from '../../limits.ts';
+import type { StampedeError } from '../../protocol/codes.ts';
+import type { ShowView } from '../../protocol/messages.ts';
 import { EmptyBody } from '../http/fields.ts';
 import { operationsOf, type Resource } from '../http/resource.ts';
-import { refusal, unwrap } from '../http/routing.ts';
+import { closingSignal, refusal, unwrap } from '../http/routing.ts';
 import { endingSales } from '../http/sale-listener.ts';
 import { ArchiveSummary, Archiving, DeletedWithoutFiles, DeleteQuery } from './schemas.ts';
 
@@ -14,6 +16,7 @@ export const archive: Resource = {
   schemas: [],
   register(app, deps) {
     const { store, archives } = deps;
+    const signal = closingSignal(app);
     app.post(
       '/shows/:show/archive',
       showOperation({
@@ -21,10 +24,10 @@ export const archive: Resource = {
         description:
           'Writes ledger, orders, events and a summary to ARCHIVE_DIR, proves them, and deletes the show from Redis. ' +
           'Chat is not archived. ' +
-          'A show that is not over, or has open holds, is refused. 202: it takes longer; repeat the request without ' +
-          'its key, or read GET …/archive. Archiving an archived show changes nothing. `archive_conflict`: ' +
-          '`details.folder` is in the place of the archive and belongs to another show, for example one with this id ' +
-          'that was deleted.',
+          'A show that is not over, or has open holds, is refused. 202: it takes longer, or this process stops; ' +
+          'repeat the request without its key, or read GET …/archive. Archiving an archived show changes nothing. ' +
+          '`archive_conflict`: `details.folder` is in the place of the archive and belongs to another show, for ' +
+          'example one with this id that was deleted.',
         body: EmptyBody,
         response: { 200: ArchiveSummary, 202: Archiving },
         errors: ['illegal_move', 'overloaded', 'archive_failed', 'archive_conflict'],
@@ -32,7 +35,8 @@ export const archive: Resource = {
       async (request, reply) => {
         const { show } = request.params;
         const work = archives.archive(show);
-        const done = await Promise.race([work, sleep(LIMITS.archiveReplyMs, null, { ref: false })]);
+        const deadline = sleep(LIMITS.archiveReplyMs, null, { ref: false, signal }).catch(() => null);
+        const done = await Promise.race([work, deadline]);
         const archived = done === null ? null : unwrap(done);
         if (archived?.state === 'archived') return archived.summary;
         reply.code(202);
@@ -43,15 +47,16 @@ export const archive: Resource = {
       '/shows/:show/archive',
       showOperation({
         summary: 'Get the summary of an archived show',
+        description: '`not_archived`: `details` has the state of the show and, once it has ended, `archiveAt`.',
         response: { 200: ArchiveSummary },
-        errors: ['not_found'],
+        errors: ['not_archived'],
       }),
       async (request) => {
         const { show } = request.params;
         const summary = unwrap(await store.archiveOf(show));
         if (summary !== null) return summary;
-        unwrap(await store.getShow(show));
-        throw refusal('not_found', 'The show is not archived.');
+        const view = unwrap(await store.getShow(show));
+        throw notArchived(view, unwrap(await archives.archiveAt(view)));
       },
     );
     app.delete(
@@ -88,3 +93,13 @@ export const archive: Resource = {
     );
   },
 };
+
+function notArchived({ id, state }: ShowView, archiveAt: number | null): StampedeError {
+  const path = `/v1/shows/${id}`;
+  const next =
+    archiveAt === null
+      ? `The show is ${state}. End it first: POST ${path}/end.`
+      : `It is archived after ${new Date(archiveAt).toISOString()}, when no hold is open. ` +
+        `POST ${path}/archive archives it at once.`;
+  return refusal('not_archived', `The show is not archived yet. ${next}`, { details: { state, archiveAt } });
+}

@@ -1,6 +1,6 @@
 /** Fields that several resources share. Bounds come from `limits.ts`, patterns from `domain/`. */
-import { type TObjectOptions, type TProperties, Type } from 'typebox';
-import { ID_PATTERN, SKU_PATTERN } from '../../domain/mistakes.ts';
+import { type TObjectOptions, type TProperties, type TStringOptions, Type } from 'typebox';
+import { ID_PATTERN, ID_WORDS, SKU_PATTERN, SKU_WORDS } from '../../domain/mistakes.ts';
 import { LIMITS } from '../../limits.ts';
 import { MOMENT_KEYWORD } from './moments.ts';
 
@@ -8,11 +8,23 @@ import { MOMENT_KEYWORD } from './moments.ts';
 export const StrictObject = <Fields extends TProperties>(fields: Fields, options: TObjectOptions = {}) =>
   Type.Object(fields, { additionalProperties: false, ...options });
 
-export const Id = Type.String({ pattern: ID_PATTERN, examples: ['summer-gala'] });
-export const SkuCode = Type.String({ pattern: SKU_PATTERN, examples: ['TEE-RED-M', 'T-Shirt Größe M/L'] });
+const WORDS = new Map<string, string>();
+/** A text with a pattern. `words`: what an error says instead of it, behind "Must be". */
+export const Patterned = (pattern: string, words: string, options: TStringOptions = {}) => {
+  WORDS.set(pattern, words);
+  return Type.String({ pattern, ...options });
+};
+/** Returns undefined for a pattern without words; a test finds those. */
+export const wordsOfPattern = (pattern: string): string | undefined => WORDS.get(pattern);
+
+export const Id = Patterned(ID_PATTERN, ID_WORDS, { examples: ['summer-gala'] });
+export const SkuCode = Patterned(SKU_PATTERN, SKU_WORDS, { examples: ['TEE-RED-M', 'T-Shirt Größe M/L'] });
 export const Title = Type.String({ minLength: 1, maxLength: LIMITS.titleCharsMax });
 export const Name = Type.String({ minLength: 1, maxLength: LIMITS.nameCharsMax });
-export const Currency = Type.String({ pattern: '^[A-Z]{3}$', description: 'ISO 4217 code', examples: ['EUR'] });
+export const Currency = Patterned('^[A-Z]{3}$', 'an ISO 4217 code: three capital letters', {
+  description: 'ISO 4217 code',
+  examples: ['EUR'],
+});
 export const Moment = Type.Integer({
   minimum: 0,
   description: 'Milliseconds since the Unix epoch, on the Redis clock',
@@ -33,6 +45,12 @@ export const MomentInQuery = (description: string) =>
     ...{ type: ['string', 'integer'], maxLength: 64, [MOMENT_KEYWORD]: 'query', examples: momentExamples.map(String) },
     description: `${description}: RFC 3339, or milliseconds since the Unix epoch`,
   });
+export const ArchiveAt = Type.Union([Moment, Type.Null()], {
+  description:
+    'When an ended show is archived: its retention after its end, or later if a hold is open then. null: it has not ' +
+    'ended, or is archived',
+  examples: [1798761600000],
+});
 export const Count = Type.Integer({ minimum: 0 });
 /** Of a list: absent if all records can be read. */
 export const Unreadable = Type.Optional(

@@ -9,6 +9,7 @@ import type { ArchiveStore } from '../../domain/archive.ts';
 import type { Mistake } from '../../domain/mistakes.ts';
 import { LIMITS } from '../../limits.ts';
 import { ERRORS, type ErrorCode, type Failure, failure, StampedeError } from '../../protocol/codes.ts';
+import { wordsOfPattern } from './fields.ts';
 import { MOMENT_KEYWORD, NOT_A_MOMENT } from './moments.ts';
 import { PROBLEM_MEDIA_TYPE } from './problem-schema.ts';
 import type { App } from './routing.ts';
@@ -172,8 +173,10 @@ function schemaFailure(validation: readonly SchemaError[], context: string): Fai
   return failure('invalid_request', message, { details: { errors } });
 }
 
-function messageOf({ keyword, message }: SchemaError): string {
+function messageOf({ keyword, message, params }: SchemaError): string {
   if (keyword === MOMENT_KEYWORD) return NOT_A_MOMENT;
+  const words = keyword === 'pattern' ? wordsOfPattern(String(params.pattern)) : undefined;
+  if (words !== undefined) return `Must be ${words}.`;
   if (keyword === 'additionalProperties') return 'This field is not known. Check its spelling.';
   return sentence(message);
 }

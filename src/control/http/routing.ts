@@ -1,4 +1,5 @@
 /** Types and helpers that routes and plugins share. */
+import { setMaxListeners } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import type { FastifyBaseLogger, FastifyInstance, FastifyRequest, RawServerDefault } from 'fastify';
@@ -24,6 +25,15 @@ declare module 'fastify' {
     /** With a valid API key, the route has no rate limit. */
     unlimited?: boolean;
   }
+}
+
+/** Returns a signal that aborts when the API closes: who waits for long work replies then. */
+export function closingSignal(app: App): AbortSignal {
+  const closing = new AbortController();
+  // Each request that waits has a listener.
+  setMaxListeners(0, closing.signal);
+  app.addHook('preClose', async () => closing.abort());
+  return closing.signal;
 }
 
 /** Returns the error to throw for a failure with this code; `problems.ts` sends it. */

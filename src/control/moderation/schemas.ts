@@ -1,13 +1,13 @@
 import { Type } from 'typebox';
 import { LIMITS } from '../../limits.ts';
-import { Count, Id, Moment, StrictObject } from '../http/fields.ts';
+import { Count, Id, Moment, Patterned, StrictObject } from '../http/fields.ts';
 
 const User = Type.String({ minLength: 1, maxLength: LIMITS.userIdCharsMax });
 
 export const Nothing = Type.Null({ description: 'Done' });
 export const ChatParams = Type.Object({
   show: Id,
-  message: Type.String({ pattern: '^[1-9][0-9]{0,14}$', description: 'Id of a chat message' }),
+  message: Patterned('^[1-9][0-9]{0,14}$', 'the number of a chat message', { description: 'Id of a chat message' }),
 });
 export const MuteParams = Type.Object({
   show: Id,

@@ -2,7 +2,7 @@ import { type TSchema, Type } from 'typebox';
 import { ID_PATTERN } from '../../domain/mistakes.ts';
 import type { BookedReservation, Fulfillment, Order } from '../../domain/order.ts';
 import { LIMITS } from '../../limits.ts';
-import { Currency, Id, Moment, MomentInQuery, SkuCode, StrictObject, Unreadable } from '../http/fields.ts';
+import { Currency, Id, Moment, MomentInQuery, Patterned, SkuCode, StrictObject, Unreadable } from '../http/fields.ts';
 import { ReservationParams, ReservationSchema, ReservationStateName } from '../reservations/schemas.ts';
 
 export const OrderParams = Type.Object({ show: Id, order: ReservationParams.properties.reservation });
@@ -35,11 +35,8 @@ const FulfillmentName = Type.Unsafe<Fulfillment>({
   type: 'string',
   enum: ['unfulfilled', 'fulfilled'] satisfies Fulfillment[],
 });
-const Note = Type.String({
-  minLength: 1,
-  maxLength: LIMITS.noteCharsMax,
-  pattern: '^[^\\x00-\\x08\\x0b-\\x1f\\x7f]+$',
-  description: 'For you. Viewers do not see it',
+const Note = Patterned('^[^\\x00-\\x08\\x0b-\\x1f\\x7f]+$', 'a text; of control characters only tab and line feed', {
+  ...{ minLength: 1, maxLength: LIMITS.noteCharsMax, description: 'For you. Viewers do not see it' },
 });
 const Tracking = Type.String({
   minLength: 1,

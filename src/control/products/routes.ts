@@ -2,7 +2,7 @@ import { Type } from 'typebox';
 import { LIMITS } from '../../limits.ts';
 import { operationsOf, type Resource } from '../http/resource.ts';
 import { actorOf, listedIn, unwrap } from '../http/routing.ts';
-import { Show } from '../shows/schemas.ts';
+import { Show, withArchiveAt } from '../shows/schemas.ts';
 import { type ImportRequest, importProducts } from './import.ts';
 import {
   PinBody,
@@ -21,7 +21,7 @@ const { operation, showOperation } = operationsOf('products');
 export const products: Resource = {
   tags: [{ name: 'products', description: 'What the brands of a show sell, and the product that is presented now' }],
   schemas: [ProductSchema],
-  register(app, { store }) {
+  register(app, { store, archives }) {
     app.put(
       '/shows/:show/products/:product',
       operation({
@@ -92,7 +92,10 @@ export const products: Resource = {
         response: { 200: Show },
         errors: ['product_not_found', 'overloaded'],
       }),
-      async (request) => unwrap(await store.pinProduct(request.params.show, request.body.product, actorOf(request))),
+      async (request) => {
+        const { show } = request.params;
+        return withArchiveAt(archives, unwrap(await store.pinProduct(show, request.body.product, actorOf(request))));
+      },
     );
   },
 };

@@ -1,11 +1,13 @@
 import { Type } from 'typebox';
 import { LIMITS } from '../../limits.ts';
 import type { ReservationState, ReservationView } from '../../protocol/messages.ts';
-import { Currency, Id, Moment, SkuCode, StrictObject } from '../http/fields.ts';
+import { Currency, Id, Moment, Patterned, SkuCode, StrictObject } from '../http/fields.ts';
 
 export const ReservationParams = Type.Object({
   show: Id,
-  reservation: Type.String({ minLength: 1, maxLength: LIMITS.idCharsMax, pattern: '^[A-Za-z0-9_.:-]+$' }),
+  reservation: Patterned('^[A-Za-z0-9_.:-]+$', 'the id of a reservation, as the API returned it', {
+    ...{ minLength: 1, maxLength: LIMITS.idCharsMax },
+  }),
 });
 
 export const ReservationStateName = Type.Unsafe<ReservationState>({
@@ -40,11 +42,8 @@ export const DecisionView = Type.Object({
 });
 
 export const ConfirmBody = StrictObject({
-  orderRef: Type.String({
-    minLength: 1,
-    maxLength: LIMITS.orderRefCharsMax,
-    pattern: '^[^\\x00-\\x1f\\x7f]+$',
-    description: 'Your id of the order',
+  orderRef: Patterned('^[^\\x00-\\x1f\\x7f]+$', 'a text without control characters', {
+    ...{ minLength: 1, maxLength: LIMITS.orderRefCharsMax, description: 'Your id of the order' },
   }),
   amount: Type.Integer({
     minimum: 0,

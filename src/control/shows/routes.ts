@@ -1,5 +1,7 @@
 import { hash } from 'node:crypto';
 import { Type } from 'typebox';
+import type { Result } from '../../protocol/codes.ts';
+import type { ShowView } from '../../protocol/messages.ts';
 import { EmptyBody } from '../http/fields.ts';
 import { commandOf } from '../http/idempotency.ts';
 import { operationsOf, type Resource } from '../http/resource.ts';
@@ -15,6 +17,7 @@ import {
   ShowListQuery,
   ShowSchema,
   ShowSizeSchema,
+  withArchiveAt,
 } from './schemas.ts';
 
 const { operation, showOperation } = operationsOf('shows');
@@ -24,6 +27,7 @@ export const shows: Resource = {
   schemas: [ShowSchema],
   register(app, deps) {
     const { store, archives } = deps;
+    const shown = async (show: Result<ShowView>) => withArchiveAt(archives, unwrap(show));
     app.post(
       '/shows',
       operation({
@@ -46,7 +50,7 @@ export const shows: Resource = {
         if (isTaken && request.body.id === undefined) throw refusal('idempotency_conflict');
         if (!created.ok && created.error.code === 'show_archived')
           throw refusal('show_archived', `The id ${id} belongs to an archived show. Use another one.`);
-        const show = unwrap(created);
+        const show = await shown(created);
         reply.code(201).header('location', `shows/${show.id}`);
         return show;
       },
@@ -64,11 +68,12 @@ export const shows: Resource = {
           ...(limit === undefined ? {} : { limit: Number(limit) }),
           ...(after === undefined ? {} : { after }),
         };
-        return unwrap(await store.listShows(page));
+        const { shows, next } = unwrap(await store.listShows(page));
+        return { shows: await Promise.all(shows.map((show) => withArchiveAt(archives, show))), next };
       },
     );
     app.get('/shows/:show', showOperation({ summary: 'Get a show', response: { 200: Show } }), async (request) =>
-      unwrap(await store.getShow(request.params.show)),
+      shown(await store.getShow(request.params.show)),
     );
     app.get(
       '/shows/:show/size',
@@ -88,7 +93,7 @@ export const shows: Resource = {
     app.patch(
       '/shows/:show',
       showOperation({ summary: 'Change a show', body: ShowChange, response: { 200: Show }, errors: ['overloaded'] }),
-      async (request) => unwrap(await store.updateShow(request.params.show, request.body, actorOf(request))),
+      async (request) => shown(await store.updateShow(request.params.show, request.body, actorOf(request))),
     );
     app.post(
       '/shows/:show/start',
@@ -99,7 +104,7 @@ export const shows: Resource = {
         response: { 200: Show },
         errors: ['illegal_move', 'overloaded'],
       }),
-      async (request) => unwrap(await store.startShow(request.params.show, actorOf(request))),
+      async (request) => shown(await store.startShow(request.params.show, actorOf(request))),
     );
     app.post(
       '/shows/:show/end',
@@ -112,7 +117,7 @@ export const shows: Resource = {
       }),
       async (request) => {
         const { show } = request.params;
-        return endingSales(deps, request, show, async () => unwrap(await store.endShow(show, actorOf(request))));
+        return endingSales(deps, request, show, async () => shown(await store.endShow(show, actorOf(request))));
       },
     );
     app.post(

@@ -1,12 +1,24 @@
 import { type TSchema, Type } from 'typebox';
-import type { ArchiveFiles } from '../../domain/archive.ts';
+import type { ArchiveFiles, Archives } from '../../domain/archive.ts';
 import type { ListedShow as Listed } from '../../domain/show.ts';
 import { WEB_ADDRESS_RULE } from '../../domain/web-address.ts';
 import { LIMITS } from '../../limits.ts';
 import { CHECKOUT_PLACEHOLDERS } from '../../protocol/checkout.ts';
 import type { ShowState, ShowView, ShowVisibility } from '../../protocol/messages.ts';
 import { ArchiveSummary } from '../archive/schemas.ts';
-import { Count, Id, Moment, MomentOrNull, MomentOrNullInBody, Name, StrictObject, Title } from '../http/fields.ts';
+import {
+  ArchiveAt,
+  Count,
+  Id,
+  Moment,
+  MomentOrNull,
+  MomentOrNullInBody,
+  Name,
+  Patterned,
+  StrictObject,
+  Title,
+} from '../http/fields.ts';
+import { unwrap } from '../http/routing.ts';
 
 const Brand = StrictObject({ id: Id, name: Name });
 const settings = {
@@ -75,11 +87,18 @@ export const ShowSchema = Type.Object(
     brands: Type.Array(Type.Object({ id: Id, name: Name })),
     pinned: Type.Union([Id, Type.Null()], { description: 'The product that is presented now' }),
     createdAt: Moment,
+    archiveAt: ArchiveAt,
   },
   { $id: 'Show' },
 );
-export const Show = Type.Unsafe<ShowView>({ $ref: 'Show#' });
-const ListedShow = Type.Unsafe<Listed>({
+type WithArchiveAt<T> = T & { archiveAt: number | null };
+export const Show = Type.Unsafe<WithArchiveAt<ShowView>>({ $ref: 'Show#' });
+/** Adds when the show is archived. */
+export const withArchiveAt = async <T extends Listed | ShowView>(
+  archives: Pick<Archives, 'archiveAt'>,
+  show: T,
+): Promise<WithArchiveAt<T>> => ({ ...show, archiveAt: unwrap(await archives.archiveAt(show)) });
+const ListedShow = Type.Unsafe<WithArchiveAt<Listed>>({
   ...ShowSchema,
   $id: undefined,
   properties: {
@@ -108,7 +127,9 @@ export const ShowSizeSchema = Type.Object({
   }),
 });
 export const ShowListQuery = StrictObject({
-  limit: Type.Optional(Type.String({ pattern: '^([1-9]\\d{0,2}|1000)$', description: '1 to 1000; default: 1000' })),
+  limit: Type.Optional(
+    Patterned('^([1-9]\\d{0,2}|1000)$', 'a whole number from 1 to 1000', { description: '1 to 1000; default: 1000' }),
+  ),
   after: Type.Optional(Type.String({ maxLength: 128, description: '`next` of the page before' })),
 });
 export const ShowList = Type.Object({

@@ -12,7 +12,8 @@
 -- Deleting needs no readable record.
 -- ARGV[3] of 'finish' and 'replace': packed summary.
 -- Returns {'ok', '+', ...}, or {'ok', why not, ...}: 'archived' and perhaps the summary, 'state'
--- and the state, 'busy', 'taken', 'recovering', 'sales', 'due', 'format' or 'stale'.
+-- and the state, 'busy', 'taken', 'recovering', 'sales', 'due' (of 'condemn' with the next moment),
+-- 'format' or 'stale'.
 -- Publishes, without an event, that nodes must load the show again: they find it closed.
 -- @include show access limits
 -- @options no-show
@@ -27,6 +28,8 @@ local FIELDS = {
 local function fields() return call('HMGET', K.show, unpack(FIELDS)) end
 
 local function count_due() return call('ZCARD', K.due) end
+
+local function first_due() return call('ZRANGE', K.due, 0, 0, 'WITHSCORES')[2] end
 
 -- Returns the header, or one without fields if the key has another type.
 local function read_header(op)
@@ -171,8 +174,8 @@ function apply.condemn(args, header)
   if is_live and not (args.force and has_other_type()) then return { 'ok', 'state', 'live' } end
   if is_frozen(header) or (header.state == 'archiving' and is_leased(header)) then return { 'ok', 'busy' } end
   if header.state == 'archived' and args.unlessArchived then return { 'ok', 'archived' } end
-  local is_read, due = Show.try(count_due)
-  if header.state == 'ended' and not args.force and is_read and due > 0 then return { 'ok', 'due' } end
+  local is_read, due = Show.try(first_due)
+  if header.state == 'ended' and not args.force and is_read and due then return { 'ok', 'due', due } end
   local had_archive = header.archive and '1' or '0'
   if header.state == 'deleting' then return { 'ok', '+', had_archive } end
   Access.all()

@@ -1,5 +1,6 @@
 import t from 'tap';
 import type { Static } from 'typebox';
+import { wordsOfPattern } from '../../../src/control/http/fields.ts';
 import type { ProductSchema } from '../../../src/control/products/schemas.ts';
 import type { ReservationSchema } from '../../../src/control/reservations/schemas.ts';
 import type { SaleSchema } from '../../../src/control/sales/schemas.ts';
@@ -15,7 +16,7 @@ import { startControl } from '../harness.ts';
 /** Compiles only if schema and type are equal. */
 type Same<A, B> = [A] extends [B] ? ([B] extends [A] ? true : never) : never;
 void ([true, true, true, true, true, true] satisfies [
-  Same<Static<typeof ShowSchema>, ShowView>,
+  Same<Static<typeof ShowSchema>, ShowView & { archiveAt: number | null }>,
   Same<Static<typeof ProductSchema>, Product>,
   Same<Static<typeof SaleSchema>, SaleBooks>,
   Same<Static<typeof ReservationSchema>, ReservationView>,
@@ -71,6 +72,8 @@ t.test('the API docs list the codes of SPEC.md and the routes', async (t) => {
     components: { schemas: Record<string, { properties: { code: { enum: string[] } } }> };
   };
   t.equal(spec.openapi, '3.1.0');
+  for (const [, pattern = ''] of response.text.matchAll(/"pattern": ?"((?:[^"\\]|\\.)*)"/g))
+    t.ok(wordsOfPattern(JSON.parse(`"${pattern}"`)), `an error has words for ${pattern}`);
   const specified = rows.filter(([code, status]) => /^`\w+`$/.test(code ?? '') && /^\d{3}$/.test(status ?? ''));
   const codes = specified.map(([code = '', status]) => [code.replaceAll('`', ''), Number(status)]);
   const names = codes.map(([code]) => code);
