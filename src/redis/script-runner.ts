@@ -115,28 +115,35 @@ export class ScriptRunner {
         retryAfterMs: RETRY_MS,
       });
     } catch (error) {
-      if (wordsOf(error).includes('WRONGTYPE')) await this.#logOtherTypes(showId);
-      return this.#coded(error, name, showId);
+      const isOfOtherType = wordsOf(error).includes('WRONGTYPE') && (await this.#logOtherTypes(showId));
+      return isOfOtherType ? fail('internal', UNREADABLE) : this.#coded(error, name, showId);
     }
   }
 
-  /** Logs the keys of a show that have another type than they should: Redis names none. */
-  async #logOtherTypes(showId: string): Promise<void> {
+  /**
+   * Logs the keys of a show that have another type than they should: Redis names none. Returns
+   * whether there are any.
+   */
+  async #logOtherTypes(showId: string): Promise<boolean> {
     const keys = this.keysOf(showId);
-    await Promise.all(
+    const damaged = await Promise.all(
       Object.entries(MOVED_KEYS).map(async ([name, type]) => {
         const key = keys[name as ShowKey];
         const found = await this.client.type(key).catch(() => 'none');
-        if (found !== 'none' && found !== REDIS_TYPES[type])
-          this.unreadable(key, new Error(`it has another type (${found})`), { once: true });
+        if (found === 'none' || found === REDIS_TYPES[type]) return false;
+        this.unreadable(key, new Error(`it has another type (${found})`), { once: true });
+        return true;
       }),
     );
+    return damaged.includes(true);
   }
 
   /** Returns the first word of a reply. Logs what a '!' behind it means (lua/lib/commit.lua). */
   #withoutLost(word: string, rest: ScriptReply): string {
     if (!word.endsWith('!')) return word;
-    const reason = 'it has another type: the events of this show are published, and not kept';
+    const reason =
+      'it has another type, or a last id that is above the offset of its show: events are published, and not kept. ' +
+      'Delete foreign entries (XDEL) and set the last id to the offset (XSETID), or delete the key';
     this.unreadable(textOf(rest.pop()), new Error(reason), { once: true });
     return word.slice(0, -1);
   }

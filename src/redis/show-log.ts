@@ -145,16 +145,20 @@ export function createShowLog(runner: ScriptRunner): ShowLog {
       if (isNewer(format)) return runner.newer(showId);
       const last = Number(offset ?? 0);
       if (current !== epoch || after > last) return ok(null);
-      const decoded = runner.decoded(log, ok(entries), () =>
-        // Without those that were added between the two reads.
-        entries.slice(0, last - after).map(([, fields]) => decodeEvents(fields[1] as Buffer)[0] as ShowEvent),
+      // Without those that were added between the two reads.
+      const missed = entries.slice(0, last - after);
+      // A trimmed log, one that lost its end, or one with foreign entries, has a gap: the caller
+      // needs a snapshot.
+      const hasAll = missed.every(([id], i) => String(id) === `${after + 1 + i}-0`);
+      const isComplete = missed.length === last - after && hasAll;
+      if (!isComplete) return ok(null);
+      const decoded = runner.decoded(log, ok(missed), () =>
+        missed.map(([, fields]) => decodeEvents(fields[1] as Buffer)[0] as ShowEvent),
       );
       // An event that cannot be read is a gap.
       if (!decoded.ok) return ok(null);
       const events = decoded.value;
-      // A trimmed log, or one that lost its end, has a gap: the caller needs a snapshot.
-      const isComplete = events.length === last - after && events.every((event, i) => event?.offset === after + 1 + i);
-      return ok(isComplete ? events : null);
+      return ok(events.every((event, i) => event?.offset === after + 1 + i) ? events : null);
     },
 
     async appendChat(showId, { node, at, count, items, cap }, authors) {

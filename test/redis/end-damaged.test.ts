@@ -35,6 +35,8 @@ const ofAnotherType = (name: string) => async (show: string) => {
   await client.set(time.key(show, name), 'junk');
 };
 
+const withForeignId = (show: string) => client.xadd(time.key(show, 'log'), '999999-7', 'x', 'y');
+
 /** What is damaged, what the log names, and which sales still sell afterwards. */
 const DAMAGES: Array<[name: string, damage: (show: string) => Promise<unknown>, logged: string]> = [
   ['a product', (show) => client.hset(time.key(show, 'products'), 'cap', 'junk'), ''],
@@ -51,6 +53,7 @@ const DAMAGES: Array<[name: string, damage: (show: string) => Promise<unknown>, 
   ['recorded commands of another type', ofAnotherType('idem'), ''],
   ['the ledger of another type', ofAnotherType('ledger'), ':sales other'],
   ['the event log of another type', ofAnotherType('log'), ':log'],
+  ['an event log with a foreign, higher id', (show) => withForeignId(show), ':log'],
 ];
 
 for (const [name, damage, key] of DAMAGES)
@@ -128,18 +131,55 @@ test('a list of sales has those that can be read, and names the others', async (
   }
 });
 
-test('events that a log of another type cannot keep are published, and the log names the key', async (t) => {
+for (const [name, damage, after] of [
+  ['of another type', ofAnotherType('log'), 'internal'],
+  ['with a foreign, higher id', withForeignId, 'ok'],
+] as const)
+  test(`events that a log ${name} cannot keep are published, and the log names the key once (I6, I7)`, async (t) => {
+    const [show, healthy] = [await liveShow(), await liveShow()];
+    let messages = 0;
+    const listener = { onMessage: () => void messages++, onResync: () => {} };
+    const { unsubscribe } = unwrap(await store.subscribe(show, listener));
+    await damage(show);
+    t.match(await store.updateShow(show, { title: 'New' }, HOST), { ok: true, value: { title: 'New' } });
+    unwrap(await store.updateShow(healthy, { title: 'New' }, HOST));
+    t.match(await store.moveSale(show, 'sale', { op: 'end' }, { key: 'e', actor: HOST }), { ok: true });
+    await until(async () => messages === 2, 'both changes arrive');
+    const said = logged.split('\n').filter((line) => line.includes(`{${show}}:log`));
+    t.match(said, { length: 1, 0: /another type, or a last id that is above the offset.*XDEL.*XSETID/ });
+    const { epoch, offset } = unwrap(await store.load(show)).snapshot;
+    const missed = await store.eventsAfter(show, epoch, offset - 2);
+    t.equal(outcome(missed), after);
+    if (missed.ok) t.equal(missed.value, null, 'they get a snapshot');
+    const other = unwrap(await store.load(healthy)).snapshot;
+    t.match(await store.eventsAfter(healthy, other.epoch, other.offset - 1), { value: [{ type: 'show.updated' }] });
+    await unsubscribe();
+  });
+
+test('a ledger of another type refuses a call before its first write, and is logged once (I6)', async (t) => {
   const show = await liveShow();
-  let messages = 0;
-  const listener = { onMessage: () => void messages++, onResync: () => {} };
-  const { unsubscribe } = unwrap(await store.subscribe(show, listener));
-  await ofAnotherType('log')(show);
-  t.match(await store.updateShow(show, { title: 'New' }, HOST), { ok: true, value: { title: 'New' } });
-  t.match(await fixture.move(show, { op: 'end' }), { ok: true, value: { state: 'ended' } });
-  await until(async () => messages === 2, 'both changes arrive');
-  t.match(logged, `{${show}}:log`);
-  t.equal(outcome(await store.eventsAfter(show, unwrap(await store.load(show)).snapshot.epoch, 0)), 'internal');
-  await unsubscribe();
+  for (const user of ['b1', 'b2', 'b3', 'b4']) await fixture.hold(show, user);
+  unwrap(await store.waitlist(show, { op: 'join', user: 'cyd', key: 'w', sale: 'sale', sku: 'S', qty: 1 }));
+  const [held] = (await fixture.reservationsOf(show, ['b1'])).flat();
+  await ofAnotherType('ledger')(show);
+  const before = await fixture.recordsOf(show);
+  const by = (key: string) => ({ key, actor: HOST });
+  const wait = { key: 'v', sale: 'sale', sku: 'S', qty: 1 };
+  const calls: Record<string, () => Promise<{ ok: boolean }>> = {
+    'a hold': () => fixture.reserve(show, 'dan', { key: 'd', sku: 'M' }, store),
+    'a refusal': () => fixture.reserve(show, 'dan', { key: 'r' }, store),
+    'a release, with an offer to the waitlist': () => fixture.release(show, held as never, {}, store),
+    'a wait': () => store.waitlist(show, { ...wait, op: 'join', user: 'eve' }),
+    'an end of a wait': () => store.waitlist(show, { ...wait, op: 'leave', user: 'cyd' }),
+    'a move': () => store.moveSale(show, 'sale', { op: 'pause' }, by('p')),
+    'a sale': () => store.createSale(show, fixture.saleSpec({ id: 'late' }), by('late')),
+  };
+  for (const [name, call] of Object.entries(calls)) {
+    t.match(await call(), { ok: false, error: { code: 'internal', message: /names its key/ } }, name);
+    t.same(await fixture.recordsOf(show), before, `${name} has written nothing`);
+  }
+  t.equal(logged.split('\n').filter((line) => line.includes(`{${show}}:ledger`)).length, 1);
+  t.notMatch(logged, /Redis refused a command/);
 });
 
 test('a version that cannot be read is counted again, and two changes at once are both applied', async (t) => {

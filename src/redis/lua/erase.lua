@@ -10,7 +10,7 @@
 -- and 'commands' how many changed; or {'ok', why not}: 'held' and the deadline, 'stale' (another
 -- process took over), 'more' (the stream has grown).
 -- Ledger: leave. Publishes to nodes that the user is erased: a mute until -1.
--- @include fields show access books waitlist due commit limits
+-- @include fields show access books ledger waitlist due commit limits
 local call, pack, unpack_record, sub = redis.call, cmsgpack.pack, cmsgpack.unpack, string.sub
 local K, R, B, int = Show.keys, Fields.reservation, Fields.buyer, Show.int
 local apply = {}
@@ -60,6 +60,7 @@ function apply.begin(args)
     return { 'ok', 'held', int(held) }
   end
   Access.all()
+  Ledger.check()
   local waits, mutes = end_waits(buyer, user), end_mute(user, args.hash)
   Books.dirty_buyers[user] = nil
   Commit.mutes[#Commit.mutes + 1] = { user, -1 }

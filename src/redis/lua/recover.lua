@@ -44,6 +44,7 @@ return function(args)
     end
     if args.op == 'resume' then
       Access.all()
+      Ledger.check()
       Show.recovering = false
       call('HDEL', K.show, 'recovering')
       Events.emit('show.recovered', {

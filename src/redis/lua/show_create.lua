@@ -23,9 +23,11 @@ return function(args, argv)
   end
   Access.all()
   local created = Show.int(Show.now)
+  -- First: a log that another program has written takes no first event.
+  local event = pack(1) .. pack(Show.now) .. pack('show.created') .. argv[4]
+  if not Show.try(call, 'XADD', K.log, '1-0', 'e', event) then Show.refuse(K.log, 'its type or its last id') end
   call('HSET', K.show, 'body', args.body, 'view', argv[3], 'created', created, 'state', 'planned',
     'run', Show.run_id, 'epoch', args.epoch, 'origin', args.epoch, 'offset', 1, 'rev', 1, 'ver', 1,
     'live_sales', 0, 'format', args.format)
-  call('XADD', K.log, '1-0', 'e', pack(1) .. pack(Show.now) .. pack('show.created') .. argv[4])
   return { 'ok', '+', argv[3], created, 'planned' }
 end

@@ -38,6 +38,7 @@ local function join(args, sale, entry)
   local waiting, limit = Waitlist.size(args.sale, args.sku), Limits.waitlistPerSkuMax
   if waiting >= limit then return 'limit_reached', { what = 'people in line', limit = limit } end
   Access.all()
+  Ledger.must_be_stream()
   local order = string.format('%016.0f', call('HINCRBY', K.show, 'joined', 1))
   local member = WaitlistRange.name(args.sale, args.sku) .. '/' .. order .. '/' .. args.user
   call('ZADD', K.waitlist, 0, member)

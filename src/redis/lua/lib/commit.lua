@@ -116,6 +116,7 @@ function Commit.write()
   local patches, events, mutes = sale_patches(), Events.list, Commit.mutes
   local is_commit = #patches + #events + #records + #mutes > 0
   check_access(is_commit)
+  Ledger.check()
   write_hash(K.reservations, flat)
   write_records(K.buyers, Books.dirty_buyers, Books.buyers)
   write_records(K.stock, Books.dirty_stocks, Books.stocks)
@@ -128,7 +129,8 @@ function Commit.write()
     if Sales.live_delta ~= 0 then call('HINCRBY', K.show, 'live_sales', Sales.live_delta) end
     local body = {}
     for i = 1, #events do
-      -- All else is written: an event is published although a log of another type cannot keep it.
+      -- All else is written: an event is published although the log cannot keep it, because it has
+      -- another type, or an entry of another program with a higher id.
       local id = int(events[i][1]) .. '-0'
       is_logged = Show.try(call, 'XADD', K.log, 'MAXLEN', '~', Limits.eventLogEntriesMax, id, 'e', events[i][2])
         and is_logged

@@ -3,7 +3,8 @@
 -- template (holds.lua) are a run, which is one entry: {'hold', items, record, record, ...}. An
 -- item: {sku, qty, available, held, sold, withdrawn before, the same four after}; in a run, qty
 -- counts for each hold and the last four are the values after all of them.
--- Exports Ledger.run ({template, before, records} or false), append, end_run, write.
+-- Exports Ledger.run ({template, before, records} or false), append, end_run,
+-- must_be_stream, check, write.
 -- @include show
 local call, pack, concat, struct_pack = redis.call, cmsgpack.pack, table.concat, struct.pack
 local K = Show.keys
@@ -35,6 +36,15 @@ Ledger.end_run = end_run
 function Ledger.append(kind, sale_id, reservation_id, user, actor, key, reason, items, extra)
   end_run()
   entries[#entries + 1] = pack({ kind, sale_id, reservation_id, user, actor, key, reason, items, extra })
+end
+
+-- Stops the call, before its first write, if the ledger has another type: it would be noticed only
+-- after other writes.
+function Ledger.must_be_stream() call('XLEN', K.ledger) end
+
+-- The same, if this call has an entry.
+function Ledger.check()
+  if Ledger.run or #entries > 0 then Ledger.must_be_stream() end
 end
 
 function Ledger.write()

@@ -35,16 +35,24 @@ end
 -- it is archived, but it can be read. It has no run id: release 0.1.0 takes it for a missing one.
 local CLOSED = { archiving = 'show_archived', archived = 'show_archived', deleting = 'show_not_found' }
 
+-- What a record or key causes that the engine has not written; the last two are of XADD.
+local DAMAGES = { 'cannot be read', 'WRONGTYPE', 'specified in XADD', 'last possible ID' }
+
+local function is_damage(reason)
+  for i = 1, #DAMAGES do
+    if find(reason, DAMAGES[i], 1, true) then return true end
+  end
+  return false
+end
+
 local function only_unreadable(is_read, found, ...)
-  local reason = type(found) == 'table' and found.err or tostring(found)
-  -- An error of Redis ends the call: after the first write it must not be swallowed.
-  local is_known = find(reason, 'cannot be read', 1, true) or find(reason, 'WRONGTYPE', 1, true)
-  if not is_read and not is_known then error(found) end
+  -- Another error of Redis ends the call: after the first write it must not be swallowed.
+  if not is_read and not is_damage(type(found) == 'table' and found.err or tostring(found)) then error(found) end
   return is_read, found, ...
 end
 
 -- Calls a function that only reads, or one command. Returns false if a record or key cannot be
--- read, otherwise true and its results.
+-- read, or a stream has a foreign entry with a higher id; otherwise true and its results.
 function Show.try(read_records, ...) return only_unreadable(pcall(read_records, ...)) end
 
 -- Stops a call that needs a record which cannot be read: before its first write, as all records are

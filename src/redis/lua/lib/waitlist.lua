@@ -29,6 +29,7 @@ end
 
 local function leave(sale_id, sku, user, actor, key, reason)
   Access.all()
+  Ledger.must_be_stream()
   local entry = Books.buyer_entry(user, sale_id)
   local wait = entry[WAITS][sku]
   call('ZREM', K.waitlist, wait[1])
@@ -69,7 +70,10 @@ local function serve_sku(sale, sku)
   local users = {}
   for i = 1, #members do users[i] = sub(members[i], user_at) end
   Books.fetch(K.buyers, Books.buyers, users)
-  if #members > 0 or more then Access.all() end
+  if #members > 0 or more then
+    Access.all()
+    Ledger.must_be_stream()
+  end
   for i = 1, #members do
     if stock[AVAILABLE] == 0 then return end
     local user = users[i]
