@@ -1,7 +1,8 @@
 /**
  * Whether a process can take requests: one report for all ports. A gateway stays ready for a while
  * when Redis does not reply, because its viewers stay connected (SPEC R-7) and no other gateway
- * could serve them better. See src/telemetry/README.md.
+ * could serve them better. Every process stays ready while Redis is full, for the same reason. See
+ * src/telemetry/README.md.
  */
 import { timeText } from '../domain/counted.ts';
 import {
@@ -130,6 +131,7 @@ export function createReadiness(options: ReadinessOptions): Readiness {
     const isWithinGrace = performance.now() - troubleSinceMs < graceMs;
     const isDegraded = servesViewers && wasUsable && PASSING.has(trouble.state) && isWithinGrace;
     const message = troubleText(trouble);
+    if (wasUsable && trouble.state === 'full') return { status: 'degraded', code: 'redis_full', message };
     return { status: isDegraded ? 'degraded' : 'unavailable', code: 'redis_unavailable', message };
   }
 

@@ -71,6 +71,23 @@ t.test('a gateway that could never use Redis is not ready; one that stops report
   await drained;
 });
 
+t.test('a full Redis takes no process from its load balancer: viewers watch, new holds get redis_full', async (t) => {
+  const world = await startWorld(t);
+  const sale = await world.openSale();
+  const ann = await world.join({ user: 'ann' });
+  await world.redis.client().call('CONFIG', 'SET', 'maxmemory', '1');
+  const refused = async () => (await ann.reserve(sale, `k${Math.random()}`)).code === 'redis_full';
+  await until(refused, 'a reserve is refused', 10_000);
+  await until(async () => (await readyz(world.node)).status === 'degraded', 'the gateway detects it');
+  const redis = { state: 'full', remedy: /maxmemory/ };
+  const degraded = { ready: true, status: 'degraded', code: 'redis_full', redis };
+  t.match(await readyz(world.node), { httpStatus: 200, ...degraded });
+  const shared = { health: world.node.store, node: 'n1', isDraining: () => false, graceMs: 0 };
+  t.match(await createReadiness({ ...shared, servesViewers: false }).probe(), degraded, 'nor the control API');
+  const guest = await world.join({ token: null });
+  t.equal(guest.received[0]?.t, 'welcome', 'a new viewer is served');
+});
+
 t.test('/readyz says when Redis is full, or why that is not known; numbers are rounded', async (t) => {
   const { store } = await startWorld(t);
   const reportOf = (maxBytes: number, fullInMs: number | null, isMeasured = true) => {
