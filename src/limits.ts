@@ -64,6 +64,13 @@ export const LIMITS = Object.freeze({
   /** A viewer who missed more gets a snapshot. In MessagePack; JSON may be larger. */
   resumeEventBytesMax: 256 * 1024,
   resumeFrameBytesTarget: 32 * 1024,
+  /** Welcomes and missed events of the guests of one address, beside what each connection adds. */
+  guestBytesPerSecond: 64 * 1024,
+  guestBytesPerSecondPerConnection: 4 * 1024,
+  guestBytesBurstSeconds: 32,
+  /** How fast an address loses what connections added that have closed. */
+  guestPeakHalfLifeSeconds: 60,
+  guestAddressesKeptMax: 50_000,
   /** Products and sales of a snapshot or a page: this much, or one that is larger. */
   catalogBytesMax: 64 * 1024,
   /** Encoded pages that a room keeps of one version; the largest show has about 500. */
@@ -375,6 +382,10 @@ const relations: ReadonlyArray<readonly [string, boolean]> = [
   ['refusedRetryMinMs < refusedRetryMaxMs', L.refusedRetryMinMs < L.refusedRetryMaxMs],
   ['a resume does not close a viewer', 2 * L.resumeEventBytesMax < L.backpressureHardBytes],
   ['a welcome does not close a viewer', 8 * L.catalogBytesMax < L.backpressureHardBytes],
+  [
+    'a guest connection adds the bytes of its welcome',
+    L.guestBytesPerSecondPerConnection * L.guestBytesBurstSeconds >= 2 * L.catalogBytesMax,
+  ],
   ['a resume is possible', L.resumeCostBytes <= L.bulkBurstBytes],
   ['two heartbeats fit into the idle timeout', L.heartbeatHintMs * 2 <= L.idleTimeoutSeconds * 1000],
   ['stopping jobs fits into a drain', L.jobStopMs < L.drainMs],

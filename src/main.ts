@@ -332,6 +332,7 @@ async function startGateway(
         perUserMax: config.connectionsPerUser,
         joinsPerSecond: config.joinsPerSecond,
         joinsPerSecondPerAddress: config.joinsPerSecondPerAddress,
+        guestBytesPerSecond: config.guestBytesPerSecond,
       },
       rates: { chatPerSecond: config.chatPerSecond, requestsPerSecond: config.requestsPerSecond },
       ...(config.publicGatewayUrl === null ? {} : { reconnectUrl: config.publicGatewayUrl }),

@@ -202,7 +202,15 @@ export const SETTINGS = Object.freeze({
     LIMITS.joinsPerSecondPerNode,
     100_000,
     'Upgrades per second and gateway process from one address, as CONNECTIONS_PER_ADDRESS counts them. Guests have ' +
-      'no other limit: each upgrade costs up to 64 KiB of welcome. Bursts of ten times as many.',
+      'no id, so nothing else limits how often they connect. Bursts of ten times as many.',
+  ),
+  guestBytesPerSecond: bound(
+    'GUEST_BYTES_PER_SECOND',
+    LIMITS.guestBytesPerSecond,
+    1_000_000_000,
+    'Bytes per second and gateway process for the welcomes and missed events of all guests of one address, beside ' +
+      '4 KiB for each of their connections; bursts of 32 seconds. The first welcome of each is always sent. Raise ' +
+      'it if one address has many guests who come and stay for a moment.',
   ),
   chatPerSecond: bound(
     'CHAT_PER_SECOND',

@@ -18,6 +18,7 @@ import { Closer } from './closer.ts';
 import type { Connection, SocketData } from './connection.ts';
 import { type ConnectionLimits, Connections } from './connections.ts';
 import { drainGateway } from './drain.ts';
+import { GuestBytes } from './guest-bytes.ts';
 import { addHttpRoutes } from './http.ts';
 import { Joiner } from './joining.ts';
 import { Requests } from './requests.ts';
@@ -54,7 +55,7 @@ export interface GatewayOptions {
   /** Null or absent: plain HTTP and WebSocket. */
   readonly tls?: TlsFiles | null;
   /** Defaults are in `LIMITS`. */
-  readonly limits?: Partial<ConnectionLimits & { readonly perUserMax: number }>;
+  readonly limits?: Partial<ConnectionLimits & { readonly perUserMax: number; readonly guestBytesPerSecond: number }>;
   /** Chat per user, requests per connection; the burst is twice that. Defaults are in `LIMITS`. */
   readonly rates?: { readonly chatPerSecond?: number; readonly requestsPerSecond?: number };
   /** Where clients connect when this node drains. Default: the URL they used. */
@@ -95,6 +96,7 @@ class SocketGateway implements Gateway {
   private readonly deps: GatewayDeps;
   private readonly app: TemplatedApp;
   private readonly connections: Connections;
+  private readonly guests: GuestBytes;
   private readonly publisher: TopicPublisher;
   private readonly closer: Closer;
   private readonly rooms: Rooms;
@@ -108,7 +110,11 @@ class SocketGateway implements Gateway {
   constructor(deps: GatewayDeps) {
     const { store, tokens, metrics, options, logger } = deps;
     this.deps = deps;
-    const shared = { clock: systemClock, health: store, node: options.node, metrics, draining: () => this.isDraining };
+    this.guests = new GuestBytes(systemClock, options.limits?.guestBytesPerSecond);
+    const shared = {
+      ...{ clock: systemClock, health: store, node: options.node, metrics, guests: this.guests },
+      draining: () => this.isDraining,
+    };
     this.app = createApp(options.tls ?? null);
     this.connections = new Connections(options.limits);
     this.publisher = new TopicPublisher(this.app, metrics);
@@ -224,6 +230,7 @@ class SocketGateway implements Gateway {
         const { connection } = data;
         connection.attach(socket);
         this.connections.add(connection);
+        this.guests.add(connection);
         this.sweeper.start();
         this.updateGauges();
         this.joiner.join(connection);
@@ -255,6 +262,7 @@ class SocketGateway implements Gateway {
   private onClose(connection: Connection, code: number): void {
     connection.detach();
     this.connections.remove(connection);
+    this.guests.remove(connection);
     if (connection.room.viewers === 0) this.rooms.closeWhenUnused(connection.room);
     this.deps.metrics.closes.add(String(code));
     this.updateGauges();

@@ -8,6 +8,7 @@ import type { PersonalWelcome } from '../rooms/welcome.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { Closer } from './closer.ts';
 import type { Connection } from './connection.ts';
+import { bytesIn, type GuestBytes } from './guest-bytes.ts';
 import { checkMayWatch } from './upgrade.ts';
 
 type ResumedFrom = 'memory' | 'log' | 'snapshot' | null;
@@ -17,6 +18,7 @@ export interface JoinerOptions {
   readonly health: Health;
   readonly closer: Closer;
   readonly metrics: Metrics;
+  readonly guests: GuestBytes;
 }
 
 const WIRE_LIMITS: Omit<PersonalWelcome['limits'], 'chatPerSecond' | 'requestsPerSecond'> = Object.freeze({
@@ -97,14 +99,16 @@ export class Joiner {
     const { room, variant, identity } = connection;
     const personal = this.personal(connection);
     const welcome = frames === null ? room.welcomes.full(personal, variant) : room.welcomes.resumed(personal, variant);
+    const missed = frames?.map((frame) => frame.in(variant)) ?? [];
+    const { metrics, guests } = this.options;
+    guests.charge(connection, bytesIn([welcome, ...missed]));
     connection.joinBroadcastGroup();
     connection.cork(() => {
       connection.write(welcome);
-      for (const frame of frames ?? []) connection.write(frame.in(variant));
+      for (const each of missed) connection.write(each);
     });
     connection.subscribe('main');
     connection.subscribe('chat');
-    const { metrics } = this.options;
     metrics.joins.add(identity.role);
     if (resumedFrom !== null) metrics.resumes.add(resumedFrom);
   }

@@ -14,6 +14,7 @@ import { parseClientMessage, type RequestId, requestIdOf } from '../protocol/val
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { Closer } from './closer.ts';
 import type { Connection } from './connection.ts';
+import { bytesIn, type GuestBytes } from './guest-bytes.ts';
 import { onChat } from './messages/chat.ts';
 import { Call, type HandlerContext, type HandlerResult, REPLIES_LATER } from './messages/context.ts';
 import { onPage } from './messages/page.ts';
@@ -37,6 +38,7 @@ export interface RequestsOptions {
   readonly closer: Closer;
   readonly tokens: Pick<Tokens, 'verify'>;
   readonly metrics: Metrics;
+  readonly guests: GuestBytes;
 }
 
 const IN_FLIGHT_RETRY_MS = 250;
@@ -171,7 +173,9 @@ export class Requests implements HandlerContext {
         return onSync(this, this.health.now());
       case 'resume':
         return (
-          refuseUserRequest(connection, nowMs) ?? refuseBulk(connection, nowMs) ?? this.resume(connection, message)
+          refuseUserRequest(connection, nowMs) ??
+          this.refuseResume(connection, nowMs) ??
+          this.resume(connection, message)
         );
       case 'page':
         return refuseBulk(connection, nowMs) ?? onPage(connection, message, this.health.now());
@@ -182,15 +186,20 @@ export class Requests implements HandlerContext {
     }
   }
 
+  private refuseResume(connection: Connection, nowMs: number): Result<never> | null {
+    return refuseBulk(connection, nowMs) ?? this.options.guests.refuseResume(connection);
+  }
+
   /** Sends the reply first, then the frames, without a published frame in between. */
   private async resume(connection: Connection, message: Extract<ClientMessage, { t: 'resume' }>): Promise<Reply> {
     const { reply, frames } = await onResume(connection, message);
     // Several resumes may have waited for the same events.
-    const refused = refuseBulk(connection, this.options.clock.nowMs());
+    const refused = this.refuseResume(connection, this.options.clock.nowMs());
     if (refused !== null) return refused;
     const messages = frames.map((frame) => frame.in(connection.variant));
-    const bytes = messages.reduce((sum, { length }) => sum + length, 0);
+    const bytes = bytesIn(messages);
     chargeBulk(connection, Math.max(LIMITS.resumeCostBytes, bytes));
+    this.options.guests.charge(connection, bytes);
     connection.flushPendingFrames();
     connection.cork(() => {
       connection.reply(message.id, this.health.now(), reply);

@@ -16,6 +16,7 @@ import type { ClientAddresses } from './client-address.ts';
 import { Connection, GUEST, type Identity, type SocketData, type Source } from './connection.ts';
 import { type Connections, retryAfterMs } from './connections.ts';
 import { DelayedTokens } from './delayed-tokens.ts';
+import type { GuestBytes } from './guest-bytes.ts';
 import { type Handshake, readHandshake } from './handshake.ts';
 import { respondError } from './http.ts';
 import type { HttpRequest, HttpResponse, us_socket_context_t } from './uws.ts';
@@ -32,6 +33,7 @@ const REPORTED_BY_BYE: ReadonlySet<ErrorCode> = new Set([
 export interface UpgraderOptions {
   readonly rooms: Rooms;
   readonly connections: Connections;
+  readonly guests: GuestBytes;
   readonly addresses: ClientAddresses;
   readonly tokens: Pick<Tokens, 'verify'>;
   /** null = any origin. Requests without an origin are not from browsers, and allowed. */
@@ -91,7 +93,9 @@ export class Upgrader {
   private prepare(handshake: Handshake, source: Source): Result<Connection> {
     const identity = this.authenticate(handshake);
     if (!identity.ok) return identity;
-    const { rooms, health } = this.options;
+    const { rooms, health, guests } = this.options;
+    const refused = identity.value.user === null ? guests.refuseJoin(source.address) : null;
+    if (refused !== null) return refused;
     // Later the room is opened, and the viewer is notified if that fails (H-8.1).
     if (health.redisCapabilities() === null)
       return fail('redis_unavailable', 'This node waits for Redis. Try again later.', {

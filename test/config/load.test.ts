@@ -98,6 +98,7 @@ const GOOD: ReadonlyArray<[variable: string, raw: string, field: keyof Config, v
   ['CONNECTIONS_PER_USER', '3', 'connectionsPerUser', 3],
   ['JOINS_PER_SECOND', '1', 'joinsPerSecond', 1],
   ['JOINS_PER_SECOND_PER_ADDRESS', '50', 'joinsPerSecondPerAddress', 50],
+  ['GUEST_BYTES_PER_SECOND', '1000000', 'guestBytesPerSecond', 1_000_000],
   ['CHAT_PER_SECOND', '50', 'chatPerSecond', 50],
   ['REQUESTS_PER_SECOND', '200', 'requestsPerSecond', 200],
   ['HTTP_READS_PER_MINUTE', '600', 'httpReadsPerMinute', 600],

@@ -11,7 +11,7 @@ t.test('messages before the welcome are checked for size, with a budget per node
   const requests = new Requests({
     ...{ health: { now: () => 1 } as never, clock: new ManualClock(), logger: {} as never, draining: () => false },
     ...{ closer: { close: () => {} } as never, metrics: { badFrames: { inc: () => {} } } as never },
-    tokens: {} as never,
+    ...{ tokens: {} as never, guests: {} as never },
   });
   let open: (opened: Result<null>) => void = () => {};
   const opening = new Promise<Result<null>>((resolve) => {

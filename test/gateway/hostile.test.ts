@@ -2,6 +2,8 @@
 import { createSigner } from 'fast-jwt';
 import t, { type Test } from 'tap';
 import { binaryFrame, textFrame } from '../../bench/generator/websocket.ts';
+import type { Connection } from '../../src/gateway/connection.ts';
+import { GuestBytes } from '../../src/gateway/guest-bytes.ts';
 import { LIMITS } from '../../src/limits.ts';
 import { times } from '../support/store-fixture.ts';
 import { flood, hasFlood } from './flood.ts';
@@ -49,6 +51,80 @@ test('resumes in a loop: the snapshots of a connection have a budget (R-8.1)', a
   const budget = bulkBurstBytes + ((performance.now() - startMs) * bulkBytesPerSecond) / 1000;
   t.ok(eve.count('"resumed":false') <= 1 + budget / resumeCostBytes, `${eve.count('"resumed":false')} snapshots`);
   t.ok(eve.received.length - before < 100_000, `${eve.received.length - before} bytes`);
+});
+
+test('R-8.3 guests who join and resume in circles share the bytes of their address; buyers do not', async (t) => {
+  const strict = await world.addNode({ limits: { guestBytesPerSecond: 1 } });
+  const at = { node: strict, user: null };
+  const staying = [await rawViewer(world, at), await rawViewer(world, at)];
+  const history = 'x'.repeat(250);
+  const writers = await world.joinMany(25, (i) => ({ user: `talks-${i}`, node: strict }));
+  await Promise.all(writers.flatMap((each) => times(2, () => each.say(history))));
+  await until(() => staying.every((each) => each.count(history) === 50), 'a welcome is large');
+  let [joins, bytes, refusedResumes, refusedJoins] = [0, 0, 0, 0];
+  // After a refused join, the next one that is let in has nothing left for a resume.
+  for (; (refusedJoins === 0 || refusedResumes === 0) && joins < 1_000; joins += 1) {
+    const guest = await rawClient(world, at);
+    if (guest.status === 101) {
+      await guest.has('"t":"welcome"');
+      guest.send({ t: 'resume', id: 1, epoch: 'another', offset: 0 });
+      await until(() => guest.count('"resumed":false') + guest.count('rate_limited') > 0, 'a reply');
+    } else refusedJoins += 1;
+    refusedResumes += guest.count('The guests of this address asked for too much.');
+    bytes += guest.received.length;
+    if (guest.status === 429) t.match(guest.received, /"code":"rate_limited".*"retryAfterMs":\d/);
+    guest.socket.destroy();
+    await until(async () => (await strict.metric('connections')) === 27, 'it is gone');
+  }
+  t.ok(refusedJoins > 0 && refusedResumes > 0, `${joins} joins, ${bytes} bytes`);
+  t.ok(bytes < 1_000_000, `${bytes} bytes`);
+  t.equal((await world.join({ user: 'behind-it', node: strict })).received[0]?.t, 'welcome', 'a buyer is served');
+});
+
+t.test('R-8.3 the bytes of an address follow its guests: a venue comes back at once, circles do not', async (t) => {
+  const KIB = 1024;
+  let nowMs = 0;
+  const guests = new GuestBytes({ nowMs: () => nowMs });
+  const guestOf = (address: string) => ({ identity: { user: null }, source: { address } }) as Connection;
+  const venue = guestOf('venue');
+  const join = (guest: Connection, bytes: number): boolean => {
+    if (guests.refuseJoin(guest.source.address) !== null) return false;
+    guests.add(guest);
+    guests.charge(guest, bytes);
+    return true;
+  };
+  const storm = (bytes: number): number => times(10_000, () => join(venue, bytes)).filter(Boolean).length;
+  const leave = (count: number) => times(count, () => guests.remove(venue));
+  t.equal(storm(100 * KIB), 10_000, 'a node that never had them takes all');
+  nowMs += 60_000;
+  leave(10_000);
+  nowMs += 3_000;
+  t.equal(storm(64 * KIB), 10_000, 'and so does the one that had them');
+  t.equal(guests.refuseResume(venue), null, 'and all may resume');
+  leave(10_000);
+
+  const circle = guestOf('circle');
+  let sent = 0;
+  times(100, () => join(circle, 64 * KIB));
+  sent += 100 * 64 * KIB;
+  for (const until = nowMs + 9_000; nowMs < until; nowMs += 10) {
+    guests.remove(circle);
+    const isIn = join(circle, 64 * KIB);
+    if (isIn) sent += 64 * KIB;
+    else guests.add(circle);
+    if (guests.refuseResume(circle) !== null) continue;
+    guests.charge(circle, 75 * KIB);
+    sent += 75 * KIB;
+  }
+  t.ok(sent < 22 * KIB * KIB, `${Math.round(sent / KIB / KIB)} MiB in 9 s`);
+  const fresh = guestOf('fresh');
+  times(20, () => {
+    t.ok(join(fresh, 64 * KIB), 'a person who loads the page again and again');
+    guests.remove(fresh);
+  });
+  nowMs += 3_600_000;
+  for (let i = 0; i < 10; i += 1) join(guestOf(`late-${i}`), 1);
+  t.ok(guests.size <= 12, `${guests.size} addresses are remembered`);
 });
 
 test('refused reserves and waitlist requests leave little in Redis, from 20 sockets (L-1.5, I9)', async (t) => {
