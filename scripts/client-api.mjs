@@ -69,7 +69,7 @@ function memberOf(checker, symbol) {
     doc: checker.getDocumentationCommentOfSymbol(symbol) ?? '',
     isOptional,
     signature: signatureOf(node),
-    type: type.replace(/\s+/g, ' '),
+    type: type.replace(/\s+/g, ' ').replace(isOptional ? / \| undefined$/ : /^$/, ''),
   };
 }
 

@@ -67,7 +67,8 @@ export function writePackages(root, dist) {
     manifest: {
       name: `@${name}/client`,
       description: 'The SDK for viewers of a Stampede show, for browsers and Node.js.',
-      ...{ ...common, files: ['dist', 'API.md'] },
+      // The engine alone needs a narrower range.
+      ...{ ...common, engines: { node: '>=20' }, files: ['dist', 'API.md'] },
       sideEffects: false,
       exports: {
         '.': exportOf('index'),

@@ -2,9 +2,10 @@
 
 /** Where the client is in the log of the show (SPEC H-7). */
 export interface Position {
-  readonly epoch: string;
+  /** null = nowhere yet. */
+  readonly epoch: string | null;
   readonly offset: number;
-  readonly chat: number;
+  readonly lastChat: number;
 }
 
 /** Returns the URL without a slash at its end, http as ws. Throws a TypeError for other schemes. */
@@ -23,7 +24,7 @@ export function gatewayBaseOrNull(url: string): string | null {
   }
 }
 
-export function showAddress(base: string, show: string, position: Position | null): string {
-  const query = Object.entries(position ?? {}).map(([name, value]) => `${name}=${encodeURIComponent(value)}`);
-  return `${base}/v1/shows/${encodeURIComponent(show)}${query.length === 0 ? '' : '?'}${query.join('&')}`;
+export function showAddress(base: string, show: string, { epoch, offset, lastChat }: Position): string {
+  const address = `${base}/v1/shows/${encodeURIComponent(show)}`;
+  return epoch === null ? address : `${address}?epoch=${encodeURIComponent(epoch)}&offset=${offset}&chat=${lastChat}`;
 }

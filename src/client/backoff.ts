@@ -1,32 +1,34 @@
 /** Exponential backoff with full jitter, so that disconnected clients do not return together. */
-interface BackoffOptions {
-  readonly firstMs: number;
-  readonly maxMs: number;
-  /** Uniform in [0, 1). */
-  readonly random: () => number;
-}
+const FIRST_MS = 500;
+const MAX_MS = 30_000;
 
 export class Backoff {
-  readonly #options: BackoffOptions;
-  #attempts = 0;
+  readonly #random: () => number;
+  attempts = 0;
 
-  constructor(options: BackoffOptions) {
-    this.#options = options;
-  }
-
-  get attempts(): number {
-    return this.#attempts;
+  /** `random`: uniform in [0, 1). */
+  constructor(random: () => number) {
+    this.#random = random;
   }
 
   /** Returns `minMs` plus a random wait below a limit that doubles with each call. */
   nextMs(minMs = 0): number {
-    const limitMs = Math.min(this.#options.maxMs, this.#options.firstMs * 2 ** this.#attempts);
-    this.#attempts += 1;
-    return Math.round(minMs + this.#options.random() * limitMs);
+    const limitMs = Math.min(MAX_MS, FIRST_MS * 2 ** this.attempts);
+    this.attempts += 1;
+    return Math.round(minMs + this.#random() * limitMs);
   }
 
   /** Call it when a connection is stable, not when it opens: the server may close it at once. */
   reset(): void {
-    this.#attempts = 0;
+    this.attempts = 0;
   }
 }
+
+/** A longer wait, which a broken server may ask for, is not worth it. */
+const WAIT_MAX_MS = 600_000;
+
+export const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** Returns a wait that a server asked for, within bounds, or `otherwise` if it is not one. */
+export const boundedMs = (asked: unknown, otherwise: number): number =>
+  (asked as number) > 0 ? Math.min(asked as number, WAIT_MAX_MS) : otherwise;

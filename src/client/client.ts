@@ -1,10 +1,10 @@
 /** One viewer of one show: combines connection, clock, model and requests. */
-import { IN_FLIGHT_PER_CONNECTION_MAX } from '../protocol/limits.ts';
 import type { Page, ReservationView, ServerMessage, Welcome } from '../protocol/messages.ts';
 import { gatewayBase, gatewayBaseOrNull, showAddress } from './address.ts';
+import { emitChanges } from './changes.ts';
 import { type ClockReading, ServerClock } from './clock.ts';
 import { jsonCodec } from './codec.ts';
-import { Connection, type ConnectionState, type SocketClass } from './connection.ts';
+import { Connection, type ConnectionState, type SocketClass, WAKE_JITTER_MS } from './connection.ts';
 import { Emitter } from './emitter.ts';
 import { GapCloser } from './gap-closer.ts';
 import { Hearts } from './hearts.ts';
@@ -14,7 +14,7 @@ import type { Outcome } from './outcome.ts';
 import { PageLoop } from './page-loop.ts';
 import { RefreshLoop } from './refresh-loop.ts';
 import { Requests } from './requests.ts';
-import { countdownOf, reservationResult, waitlistResult } from './results.ts';
+import { chatRefusal, countdownOf, reservationResult, waitlistResult } from './results.ts';
 import { SyncLoop } from './sync-loop.ts';
 import { TokenSource } from './token-source.ts';
 import type {
@@ -31,8 +31,8 @@ import type {
 import { watchForWake } from './wake.ts';
 
 const REQUEST_TIMEOUT_MS = 6_000;
-/** Many clients may wake at once, so the next attempt of each is within this time. */
-const WAKE_JITTER_MS = 500;
+/** A page or a resume may take so many times as long: the connection is slow, but alive. */
+const PATIENCE = 20;
 
 /** A viewer of a show: reconnects by itself, keeps the model and the clock, and sends requests. */
 export class StampedeClient {
@@ -47,7 +47,6 @@ export class StampedeClient {
   readonly #gaps: GapCloser;
   readonly #refreshes: RefreshLoop;
   readonly #keyed: KeyedRequests;
-  readonly #random: () => number;
   readonly #stopWatching: () => void;
   readonly #hearts = new Hearts((n) => void this.#connection.send({ t: 'react', n }));
   #stats = { connects: 0, resumes: 0, snapshots: 0, gaps: 0, frames: 0 };
@@ -55,6 +54,7 @@ export class StampedeClient {
   /** URL from a `bye`, used for one attempt. */
   #movedTo: string | null = null;
   #idleMs = Infinity;
+  #chatChars = Infinity;
   #you: Welcome['you'] | null = null;
   #version = 0;
 
@@ -74,23 +74,26 @@ export class StampedeClient {
       url: () => this.#url(base),
       onState: (state) => this.#onState(state),
       onMessage: (message) => this.#onMessage(message),
+      onInvalid: () => {
+        this.#model.epoch = null; // without a position the next welcome contains a snapshot
+      },
     });
     this.#requests = new Requests({
       send: (message) => this.#connection.send(message),
       attemptTimeoutMs: options.requestTimeoutMs ?? REQUEST_TIMEOUT_MS,
       onSlow: () => this.#sync.probe(),
-      pendingMax: IN_FLIGHT_PER_CONNECTION_MAX,
     });
     this.#keyed = new KeyedRequests(this.#requests, random);
     this.#sync = new SyncLoop({
       clock: this.#clock,
       exchange: (at) => this.#requests.once((id) => ({ t: 'sync', id, at })),
-      receivedAt: () => this.#connection.receivedAt,
+      silentMs: () => this.#connection.silentMs,
+      isPatient: () => this.#pages.isRunning || this.#gaps.isRunning,
       onTimeout: () => this.#connection.restart('The server does not respond.'),
       random,
     });
     this.#pages = new PageLoop({
-      request: (after) => this.#requests.once((id) => ({ t: 'page', id, after })),
+      request: (after) => this.#requests.once((id) => ({ t: 'page', id, after }), PATIENCE),
       onPage: (isLast) => {
         this.#model.isComplete = isLast;
         this.#emitter.emit('page', this.#model);
@@ -101,12 +104,9 @@ export class StampedeClient {
       isOpen: () => this.#connection.state.at === 'open',
       resume: () => {
         const { epoch, offset, lastChat: chat } = this.#model;
-        return this.#requests.once((id) => ({ t: 'resume', id, epoch: epoch ?? '', offset, chat }));
+        return this.#requests.once((id) => ({ t: 'resume', id, epoch: epoch ?? '', offset, chat }), PATIENCE);
       },
-      onFailed: (code) => {
-        this.#model.epoch = null; // without a position the next welcome contains a snapshot
-        this.#connection.restart(`A gap could not be closed: ${code}`);
-      },
+      onFailed: (code) => this.#connection.startOver(`A gap could not be closed: ${code}`),
     });
     this.#refreshes = new RefreshLoop({
       tokens,
@@ -114,7 +114,6 @@ export class StampedeClient {
       refresh: (token) => this.#requests.once((id) => ({ t: 'refresh', id, token })),
       onRefreshed: (renewed) => this.#updateYou(renewed),
     });
-    this.#random = random;
     this.#stopWatching = watchForWake(() => this.wake());
     // The caller adds its listeners first.
     queueMicrotask(() => this.#connection.start());
@@ -175,6 +174,8 @@ export class StampedeClient {
    * have been sent. `leftOut`: the display cap left it out, so only you see it, as a `chat` event.
    */
   async chat(text: string): Promise<Outcome<{ chat: number; leftOut: boolean }>> {
+    const refusal = chatRefusal(text, this.#chatChars);
+    if (refusal !== null) return refusal;
     const outcome = await this.#requests.once((id) => ({ t: 'chat', id, text }));
     if (!outcome.ok) return outcome;
     const { at, data } = outcome.value;
@@ -218,7 +219,9 @@ export class StampedeClient {
    * Joins the waitlist of a sold-out SKU. When it is your turn, free units are held for you: a
    * `you` event with `offer` set, on any device. Refused with `units_free` while units are free.
    */
-  async joinWaitlist(request: WaitlistRequest & { readonly qty?: number }): Promise<Outcome<WaitlistResult>> {
+  async joinWaitlist(
+    request: WaitlistRequest & { readonly qty?: number | undefined },
+  ): Promise<Outcome<WaitlistResult>> {
     const { sale, sku, qty = 1 } = request;
     const outcome = await this.#waitlist('join', request, { qty });
     if (outcome.ok) {
@@ -252,7 +255,7 @@ export class StampedeClient {
    * attempt, unless the server asked for it.
    */
   reconnect(): void {
-    if (this.#connection.state.at === 'waiting') this.#connection.hurry(0);
+    if (this.#connection.state.at === 'waiting') this.#connection.hurry();
     else this.#connection.restart('Requested by the caller.');
   }
 
@@ -262,27 +265,22 @@ export class StampedeClient {
    */
   wake(): void {
     const { at } = this.#connection.state;
-    if (at === 'waiting') this.#connection.hurry(this.#random() * WAKE_JITTER_MS);
-    else if (at === 'open' && this.#connection.silentMs > this.#idleMs)
-      this.#connection.restart('Silent for too long.');
-    else if (at === 'open') this.#sync.probe();
+    if (at === 'waiting') this.#connection.hurry(WAKE_JITTER_MS);
+    if (at !== 'open') return;
+    if (this.#connection.silentMs > this.#idleMs) this.#connection.restart('Silent for too long.');
+    else this.#sync.probe();
   }
 
-  /** Closes for good. Pending requests end with `closed`, or `unknown_outcome` if sent. */
+  /** Closes for good; no event follows. Pending requests end with `closed` or `unknown_outcome`. */
   close(): void {
     this.#connection.close();
-    this.#sync.stop();
-    this.#refreshes.stop();
-    this.#hearts.stop();
-    this.#stopWatching();
   }
 
   #url(base: string): string {
     this.#connectStartedAt = this.#clock.localNow();
     const gateway = this.#movedTo ?? base;
     this.#movedTo = null;
-    const { epoch, offset, lastChat: chat } = this.#model;
-    return showAddress(gateway, this.#options.show, epoch === null ? null : { epoch, offset, chat });
+    return showAddress(gateway, this.#options.show, this.#model);
   }
 
   #onState(state: ConnectionState): void {
@@ -291,12 +289,17 @@ export class StampedeClient {
       this.#refreshes.stop();
       this.#gaps.disconnected();
       this.#requests.disconnected();
-      if (state.at === 'closed') this.#requests.close(state.reason);
+      if (state.at === 'closed') {
+        this.#requests.close(state.reason);
+        this.#hearts.stop();
+        this.#stopWatching();
+      }
     }
     // `open` is emitted with the welcome, when the model is updated.
     if (state.at === 'open') return;
     this.#emitter.emit('status', state);
     this.#changed();
+    if (state.at === 'closed') this.#emitter.clear();
   }
 
   #updateYou(changes: object = {}): void {
@@ -377,22 +380,17 @@ export class StampedeClient {
     this.#sync.start(welcome.limits.heartbeatMs);
     this.#refreshes.start(welcome.you.expiresAt);
     this.#idleMs = welcome.limits.idleMs;
+    this.#chatChars = welcome.limits.chatChars;
     if (welcome.snapshot !== undefined) this.#pages.restart(welcome.snapshot.more);
     else this.#pages.continue();
   }
 
   /** Changes the model, and emits what changed. `history`: its chat may be older. */
   #apply(change: () => ModelChanges, history: boolean): void {
-    const { show, epoch, offset: from } = this.#model;
+    const { show, epoch, offset } = this.#model;
     const applied = change();
-    if (applied.snapshot) {
-      this.#stats.snapshots += 1;
-      this.#emitter.emit('snapshot', this.#model);
-      const { offset: to } = this.#model;
-      if (show !== null && (from !== to || epoch !== this.#model.epoch)) this.#emitter.emit('gap', { from, to });
-    }
-    for (const event of applied.events) this.#emitter.emit('event', event);
-    if (applied.chat.length > 0) this.#emitter.emit('chat', { messages: applied.chat, history });
+    if (applied.snapshot) this.#stats.snapshots += 1;
+    emitChanges(this.#emitter, this.#model, show === null ? null : { epoch, offset }, applied, history);
     if (applied.gap && this.#gaps.close()) this.#stats.gaps += 1;
     else if (!applied.gap && (applied.events.length > 0 || applied.snapshot)) this.#gaps.closed();
   }

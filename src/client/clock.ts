@@ -50,7 +50,7 @@ export class ServerClock {
   /** Adds an exchange. The server's clock gives `receivedAt` and `repliedAt`. */
   add(sentAt: number, receivedAt: number, repliedAt: number, arrivedAt: number): void {
     const roundTripMs = arrivedAt - sentAt - (repliedAt - receivedAt);
-    if (!Number.isFinite(roundTripMs) || roundTripMs < 0) return;
+    if (!(roundTripMs >= 0)) return; // also NaN
     // Server times are rounded down to milliseconds, hence the half millisecond.
     const offsetMs = (receivedAt - sentAt + (repliedAt - arrivedAt)) / 2 + 0.5;
     const wallAheadMs = this.#wallNow() - this.#localNow();

@@ -2,7 +2,7 @@
  * The connection to a gateway. Reconnects after a loss as the policy of the close code says, with
  * full jitter, and not before the time that the server sent.
  */
-import { CLOSE, closePolicy } from '../protocol/close-codes.ts';
+import { closePolicy, OVERLOADED, TOKEN_EXPIRED } from '../protocol/close-codes.ts';
 import {
   type Bye,
   type ClientMessage,
@@ -10,7 +10,7 @@ import {
   subprotocolOf,
   TOKEN_PROTOCOL_PREFIX,
 } from '../protocol/messages.ts';
-import { Backoff } from './backoff.ts';
+import { Backoff, boundedMs } from './backoff.ts';
 import { monotonicNowMs } from './clock.ts';
 import type { ClientCodec } from './codec.ts';
 import type { TokenSource } from './token-source.ts';
@@ -49,11 +49,16 @@ export interface ConnectionOptions {
   readonly random: () => number;
   readonly onState: (state: ConnectionState) => void;
   readonly onMessage: (message: ServerMessage) => void;
+  /** What was received is inconsistent. */
+  readonly onInvalid: () => void;
 }
 
-const CONNECT_TIMEOUT_MS = 10_000;
-const BACKOFF_FIRST_MS = 500;
-const BACKOFF_MAX_MS = 30_000;
+const UPGRADE_TIMEOUT_MS = 10_000;
+/**
+ * On a slow connection the welcome alone takes many seconds, and its bytes are not seen before it
+ * is complete. Grows by as much with each failed attempt.
+ */
+const WELCOME_TIMEOUT_MS = 30_000;
 /** Shortest wait with the policy `retry` (overload, Redis unavailable). */
 const RETRY_MIN_MS = 1_000;
 /** A connection that is open for this long resets the backoff. */
@@ -62,12 +67,8 @@ const STABLE_AFTER_MS = 5_000;
 const EXPIRED_TOKENS_MAX = 3;
 const CLOSED_BY_US = 1000;
 const ABNORMAL = 1006;
-/** The close code that corresponds to the HTTP status of a refused upgrade. */
-const REFUSALS: Readonly<Record<number, number>> = {
-  401: CLOSE.token_expired,
-  403: CLOSE.forbidden,
-  404: CLOSE.show_gone,
-};
+/** Many clients may wake at once, so the next attempt of each is within this time. */
+export const WAKE_JITTER_MS = 500;
 
 export class Connection {
   readonly #options: ConnectionOptions;
@@ -82,21 +83,15 @@ export class Connection {
   /** The local time of the next attempt. */
   #attemptAt = 0;
   #expiredTokens = 0;
-  #receivedAt = 0;
   #receivedAtWall = 0;
 
   constructor(options: ConnectionOptions) {
     this.#options = options;
-    this.#backoff = new Backoff({ firstMs: BACKOFF_FIRST_MS, maxMs: BACKOFF_MAX_MS, random: options.random });
+    this.#backoff = new Backoff(options.random);
   }
 
   get state(): ConnectionState {
     return this.#state;
-  }
-
-  /** The local time at which the last message arrived. */
-  get receivedAt(): number {
-    return this.#receivedAt;
   }
 
   /** How long nothing arrived, on the wall clock, which goes on while the machine is suspended. */
@@ -120,10 +115,17 @@ export class Connection {
     if (this.#state.at === 'open' || this.#state.at === 'connecting') this.#lost(ABNORMAL, reason);
   }
 
-  /** Ends the wait for the next attempt within `withinMs`, but not before the server's time. */
-  hurry(withinMs: number): void {
+  /** Restarts after messages that are inconsistent. */
+  startOver(reason: string): void {
+    this.#options.onInvalid();
+    this.restart(reason);
+  }
+
+  /** Ends the wait for the next attempt soon, but not before the server's time. */
+  hurry(jitterMs = 0): void {
     if (this.#state.at !== 'waiting') return;
     const now = monotonicNowMs();
+    const withinMs = this.#options.random() * jitterMs;
     const inMs = Math.min(this.#attemptAt - now, Math.max(this.#notBefore - now, withinMs));
     clearTimeout(this.#timer);
     if (inMs <= 0) this.#connect();
@@ -135,58 +137,67 @@ export class Connection {
   }
 
   #connect(): void {
-    // A pass is valid for one attempt; the next one uses the token again.
-    const pass = this.#bye?.pass;
+    // What it says is valid for one attempt; the next one uses the token again.
+    const bye = this.#bye;
     this.#bye = undefined;
-    this.#enter({ at: 'connecting', attempt: this.#backoff.attempts });
+    const attempt: ConnectionState = { at: 'connecting', attempt: this.#backoff.attempts };
+    this.#enter(attempt);
+    // A listener, or the token function, may have closed the client.
     const { tokens } = this.#options;
-    if (pass !== undefined || !tokens.isRenewable) return this.#open(pass ?? tokens.fixed, pass !== undefined);
-    const attempt = this.#state;
-    tokens.current().then(
-      (token) => {
-        if (this.#state === attempt) this.#open(token, false);
-      },
+    tokens.current(bye?.pass).then(
+      (token) => this.#state === attempt && this.#open(token, bye),
       (error: unknown) => {
-        if (this.#state === attempt) this.#lost(ABNORMAL, `The token could not be fetched: ${String(error)}`);
+        if (this.#state !== attempt) return;
+        if (tokens.isRenewable) this.#lost(ABNORMAL, `The token could not be fetched: ${error}`);
+        else this.#finish(ABNORMAL, String(error));
       },
     );
   }
 
-  #open(token: string | undefined, isPass: boolean): void {
+  /** `bye`: may have named the gateway and the pass of this attempt. */
+  #open(token: string | undefined, bye: Bye | undefined): void {
     const protocols = [subprotocolOf(this.#options.codec.variant)];
     if (token !== undefined) protocols.push(`${TOKEN_PROTOCOL_PREFIX}${token}`);
     let socket: SocketLike;
     try {
       socket = new this.#options.Socket(this.#options.url(), protocols);
     } catch (error) {
-      this.#finish(ABNORMAL, String(error));
+      if (bye === undefined) this.#finish(ABNORMAL, String(error));
+      else this.#lost(ABNORMAL, 'Invalid address or pass.');
       return;
     }
     socket.binaryType = 'arraybuffer';
     this.#socket = socket;
-    socket.onmessage = (event: { data: unknown }) => {
-      if (this.#socket === socket) this.#received(event.data);
-    };
-    socket.onclose = (event: { code: number; reason: string }) => {
-      if (this.#socket === socket) this.#lost(event.code, event.reason);
-    };
+    socket.onmessage = ({ data }: { data: unknown }) => this.#received(data);
+    socket.onclose = ({ code, reason }: { code: number; reason: string }) => this.#lost(code, reason);
     // A close event follows. Only the `ws` package reports the HTTP status of a refused upgrade.
     socket.onerror = (event: { message?: unknown }) => {
       const status = /server response: (\d{3})/.exec(String(event.message))?.[1];
-      if (status !== undefined && this.#socket === socket) this.#refused(isPass ? 503 : Number(status));
+      if (status === undefined || this.#socket !== socket) return;
+      // A proxy: the gateway refuses for good by close codes.
+      this.#lost(/^5|429/.test(status) ? OVERLOADED : ABNORMAL, `The server refused: HTTP ${status}`);
     };
-    this.#timer = setTimeout(() => this.#lost(ABNORMAL, 'The server sent no welcome in time.'), CONNECT_TIMEOUT_MS);
+    const giveUpAfter = (ms: number): void => {
+      clearTimeout(this.#timer);
+      this.#timer = setTimeout(() => this.#lost(ABNORMAL, 'The server sent no welcome in time.'), ms);
+    };
+    giveUpAfter(UPGRADE_TIMEOUT_MS);
+    const welcomeMs = WELCOME_TIMEOUT_MS * (1 + this.#backoff.attempts);
+    socket.onopen = () => {
+      if (this.#socket === socket) giveUpAfter(welcomeMs);
+    };
   }
 
   #received(data: unknown): void {
-    [this.#receivedAt, this.#receivedAtWall] = [monotonicNowMs(), Date.now()];
-    let message: ServerMessage;
+    this.#receivedAtWall = Date.now();
     try {
-      message = this.#options.codec.decode(data);
+      this.#apply(this.#options.codec.decode(data));
     } catch (error) {
-      this.#lost(ABNORMAL, `The frame could not be decoded: ${String(error)}`);
-      return;
+      this.startOver(`The server sent an invalid message: ${error}`);
     }
+  }
+
+  #apply(message: ServerMessage): void {
     if (message.t === 'welcome') {
       clearTimeout(this.#timer);
       this.#expiredTokens = 0;
@@ -198,20 +209,13 @@ export class Connection {
     this.#options.onMessage(message);
   }
 
-  /** Handles a refused upgrade. Only errors of the server are worth another attempt. */
-  #refused(status: number): void {
-    const isBusy = status >= 500 || status === 429;
-    const code = isBusy ? CLOSE.overloaded : (REFUSALS[status] ?? CLOSE.forbidden);
-    this.#lost(code, `The server refused: HTTP ${status}`);
-  }
-
   #lost(code: number, reason: string): void {
     this.#dropSocket();
     const bye = this.#bye;
     const why = bye === undefined ? { code, reason } : { code: bye.code, reason: bye.message ?? bye.reason };
     const policy = this.#renewsToken(why.code) ? 'resume' : closePolicy(why.code);
     if (policy === 'stop') return this.#enter({ at: 'closed', ...why });
-    const minMs = bye?.reconnectAfterMs ?? (policy === 'retry' ? RETRY_MIN_MS : 0);
+    const minMs = boundedMs(bye?.reconnectAfterMs, policy === 'retry' ? RETRY_MIN_MS : 0);
     this.#notBefore = monotonicNowMs() + minMs;
     this.#wait({ at: 'waiting', retryInMs: this.#backoff.nextMs(minMs), ...why });
   }
@@ -225,7 +229,7 @@ export class Connection {
   /** Returns whether the next attempt has a new token. A function may return expired ones. */
   #renewsToken(code: number): boolean {
     const { tokens } = this.#options;
-    if (code !== CLOSE.token_expired || !tokens.isRenewable) return false;
+    if (code !== TOKEN_EXPIRED || !tokens.isRenewable) return false;
     tokens.expire();
     this.#expiredTokens += 1;
     return this.#expiredTokens <= EXPIRED_TOKENS_MAX;

@@ -22,11 +22,18 @@ export class Emitter<Events extends object> {
     return off;
   }
 
+  /** Removes all listeners, also during an event. */
+  clear(): void {
+    for (const listeners of this.#listeners.values()) listeners.clear();
+  }
+
   /** Errors of listeners are rethrown later, so that they stop no other listener. */
   emit<Type extends keyof Events>(type: Type, payload: Events[Type]): void {
     const listeners = this.#listeners.get(type);
     if (listeners === undefined) return;
     for (const listener of [...listeners]) {
+      // One before it may have removed it.
+      if (!listeners.has(listener)) continue;
       try {
         (listener as (payload: Events[Type]) => void)(payload);
       } catch (error) {

@@ -14,18 +14,25 @@ export function newKey(random = Math.random): string {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
-/** Intents whose result is not known yet. So many are remembered; the oldest are forgotten. */
-const INTENTS_MAX = 100;
+/** Intents without a success. So many are remembered; the oldest are forgotten. */
+const INTENTS_MAX = 1_000;
+
+interface Intent {
+  readonly key: string;
+  /** While a request is pending. */
+  pending?: Promise<Outcome<Ok>> | undefined;
+}
 
 /**
- * Remembers the key of each intent until its result is definite. A person who presses "buy" again
- * after an unknown outcome, or while the first press is on its way, then gets the result of the
- * first press, and no second hold.
+ * Remembers the key of each intent until it has succeeded: a refusal may come from a node that does
+ * not know what an earlier attempt did, and errors are not recorded, so the key can be used again
+ * (Q-7.4). A second call while the first one is pending joins it. A person who presses "buy" again
+ * then gets the result of the first press, and no second hold.
  */
 export class KeyedRequests {
   readonly #requests: Pick<Requests, 'repeat'>;
   readonly #random: () => number;
-  readonly #keys = new Map<string, string>();
+  readonly #intents = new Map<string, Intent>();
 
   constructor(requests: Pick<Requests, 'repeat'>, random: () => number) {
     this.#requests = requests;
@@ -35,21 +42,23 @@ export class KeyedRequests {
   /** Repeats a request with one key until its result is known. */
   async repeat(
     { key: given, deadlineMs = DEADLINE_MS }: KeyedOptions,
-    intent: readonly unknown[],
+    content: readonly unknown[],
     build: (id: number, key: string) => ClientMessage,
   ): Promise<{ key: string; outcome: Outcome<Ok> }> {
-    const key = given ?? this.#keyOf(JSON.stringify(intent));
-    const outcome = await this.#requests.repeat((id) => build(id, key), deadlineMs);
-    if (outcome.ok || outcome.error.code !== 'unknown_outcome')
-      for (const [name, known] of this.#keys) if (known === key) this.#keys.delete(name);
-    return { key, outcome };
-  }
-
-  #keyOf(intent: string): string {
-    const key = this.#keys.get(intent) ?? newKey(this.#random);
-    this.#keys.set(intent, key);
-    const [oldest = ''] = this.#keys.keys();
-    if (this.#keys.size > INTENTS_MAX) this.#keys.delete(oldest);
-    return key;
+    const name = JSON.stringify([given, content]);
+    const intents = this.#intents;
+    const intent: Intent = intents.get(name) ?? { key: given ?? newKey(this.#random) };
+    const { key } = intent;
+    intents.set(name, intent);
+    const [oldest = ''] = intents.keys();
+    if (intents.size > INTENTS_MAX) intents.delete(oldest);
+    intent.pending ??= this.#requests
+      .repeat((id) => build(id, key), deadlineMs)
+      .then((outcome) => {
+        intent.pending = undefined;
+        if (outcome.ok || outcome.error.code === 'idempotency_conflict') intents.delete(name);
+        return outcome;
+      });
+    return { key, outcome: await intent.pending };
   }
 }

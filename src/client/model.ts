@@ -208,10 +208,7 @@ export class Model implements ShowModel {
   }
 
   #applyState(state: StateView): void {
-    this.viewers = state.viewers ?? this.viewers;
-    this.peak = state.peak ?? this.peak;
-    this.hearts = state.hearts ?? this.hearts;
-    this.unique = state.unique ?? this.unique;
+    for (const name of ['viewers', 'peak', 'hearts', 'unique'] as const) this[name] = state[name] ?? this[name];
     for (const patch of state.sales ?? []) this.#applySaleState(patch);
   }
 

@@ -23,4 +23,4 @@ export const failed = (
   message: string,
 ): { readonly ok: false; readonly error: ClientFailure } => ({ ok: false, error: { code, message } });
 
-export const NOT_CONNECTED = failed('disconnected', 'Not connected, so nothing was sent. Try again when connected.');
+export const NOT_CONNECTED = failed('disconnected', 'Not connected: nothing was sent.');

@@ -1,5 +1,6 @@
 /** Asks for the products and sales that did not fit into a snapshot, one page at a time. */
 import type { Ok } from '../protocol/messages.ts';
+import { boundedMs, sleep } from './backoff.ts';
 import type { Outcome } from './outcome.ts';
 
 interface PageLoopOptions {
@@ -8,10 +9,13 @@ interface PageLoopOptions {
   readonly onPage: (isLast: boolean) => void;
 }
 
+/** A refused page is asked for again after this, if the server gives no time. */
+const RETRY_MS = 5_000;
+
 export class PageLoop {
   readonly #options: PageLoopOptions;
   #more: string | null = null;
-  #isRunning = false;
+  isRunning = false;
 
   constructor(options: PageLoopOptions) {
     this.#options = options;
@@ -25,17 +29,18 @@ export class PageLoop {
 
   /** Continues on a new connection. */
   continue(): void {
-    if (!this.#isRunning) void this.#run();
+    if (!this.isRunning) void this.#run();
   }
 
   async #run(): Promise<void> {
-    this.#isRunning = true;
+    this.isRunning = true;
     while (this.#more !== null) {
       const after: string = this.#more;
       const outcome = await this.#options.request(after);
-      if (!outcome.ok && outcome.error.code !== 'rate_limited') break;
       if (!outcome.ok) {
-        await new Promise((resolve) => setTimeout(resolve, outcome.error.retryAfterMs ?? 0));
+        const { code, retryAfterMs } = outcome.error;
+        if (code === 'disconnected' || code === 'closed') break;
+        if (code !== 'unknown_outcome') await sleep(boundedMs(retryAfterMs, RETRY_MS));
       } else if (this.#more === after) {
         // Otherwise a snapshot has arrived meanwhile, and the pages begin again.
         const { more } = outcome.value.data ?? {};
@@ -43,6 +48,6 @@ export class PageLoop {
         this.#options.onPage(this.#more === null);
       }
     }
-    this.#isRunning = false;
+    this.isRunning = false;
   }
 }

@@ -15,6 +15,8 @@ interface RefreshLoopOptions {
 const MARGIN_MS = 60_000;
 const SHARE = 0.8;
 const RETRY_MS = 5_000;
+/** Also if the server says that a new token has expired already. */
+const PAUSE_MIN_MS = 500;
 /** A longer time would fire at once. */
 const TIMER_MS_MAX = 2 ** 31 - 1;
 
@@ -31,7 +33,7 @@ export class RefreshLoop {
   /** `expiresAt`: of the current token, on the server's clock; null = never. */
   start(expiresAt: number | null): void {
     this.stop();
-    if (expiresAt === null || !this.#options.tokens.isRenewable) return;
+    if (typeof expiresAt !== 'number' || !this.#options.tokens.isRenewable) return;
     const leftMs = expiresAt - this.#options.now();
     this.#schedule(this.#run, Math.max(leftMs - MARGIN_MS, leftMs * SHARE), expiresAt);
   }
@@ -52,7 +54,7 @@ export class RefreshLoop {
           else this.start(renewedUntil);
         });
       },
-      Math.min(TIMER_MS_MAX, Math.max(0, pauseMs)),
+      Math.min(TIMER_MS_MAX, Math.max(PAUSE_MIN_MS, pauseMs)),
     );
   }
 

@@ -3,7 +3,9 @@
  * unknown. A keyed one (reserve, release) is repeated with the same key, over reconnects, until a
  * reply arrives or its deadline passes: for a known key the server returns the recorded result.
  */
+import { IN_FLIGHT_PER_CONNECTION_MAX } from '../protocol/limits.ts';
 import type { ClientMessage, ErrorMessage, Ok } from '../protocol/messages.ts';
+import { boundedMs } from './backoff.ts';
 import { type ClientFailure, failed, NOT_CONNECTED, type Outcome } from './outcome.ts';
 
 export interface RequestsOptions {
@@ -13,20 +15,15 @@ export interface RequestsOptions {
   readonly attemptTimeoutMs: number;
   /** The first attempt of a keyed request got no reply in time: perhaps the connection is dead. */
   readonly onSlow: () => void;
-  /** Most pending requests. */
-  readonly pendingMax: number;
 }
 
 interface Pending {
   readonly build: (id: number) => ClientMessage;
   readonly isKeyed: boolean;
   readonly settle: (outcome: Outcome<Ok>) => void;
-  /** Request ids of all attempts on this connection; a reply to any of them settles the request. */
-  ids: number[];
-  wasSent: boolean;
   attempts: number;
-  attemptTimer: ReturnType<typeof setTimeout> | undefined;
-  deadlineTimer: ReturnType<typeof setTimeout> | undefined;
+  attemptTimer?: ReturnType<typeof setTimeout>;
+  deadlineTimer?: ReturnType<typeof setTimeout>;
 }
 
 /** Failures after which the result is not known: repeating the key reveals it. */
@@ -44,6 +41,7 @@ const REPEAT_PAUSE_MS = 400;
 export class Requests {
   readonly #options: RequestsOptions;
   readonly #pending = new Set<Pending>();
+  /** By the ids of all attempts on this connection; a reply to any of them settles the request. */
   readonly #byId = new Map<number, Pending>();
   #lastId = 0;
   /** Why; null = open. */
@@ -53,9 +51,9 @@ export class Requests {
     this.#options = options;
   }
 
-  /** Sends once, now. */
-  once(build: (id: number) => ClientMessage): Promise<Outcome<Ok>> {
-    return this.#start(build, false, this.#options.attemptTimeoutMs);
+  /** Sends once, now. Waits `patience` times as long as for other replies. */
+  once(build: (id: number) => ClientMessage, patience = 1): Promise<Outcome<Ok>> {
+    return this.#start(build, false, this.#options.attemptTimeoutMs * patience);
   }
 
   /** Sends when connected, and again after a lost connection, a timeout or a transient failure. */
@@ -70,7 +68,7 @@ export class Requests {
     if (message.t === 'ok') {
       this.#settle(pending, { ok: true, value: message });
     } else if (pending.isKeyed && REPEAT_AFTER.has(message.code)) {
-      this.#retryLater(pending, message.retryAfterMs ?? REPEAT_PAUSE_MS * pending.attempts);
+      this.#retryLater(pending, boundedMs(message.retryAfterMs, REPEAT_PAUSE_MS * pending.attempts));
     } else {
       this.#settle(pending, { ok: false, error: failureOf(message) });
     }
@@ -81,15 +79,9 @@ export class Requests {
   }
 
   disconnected(): void {
-    this.#byId.clear();
     for (const pending of [...this.#pending]) {
-      pending.ids = [];
-      clearTimeout(pending.attemptTimer);
-      if (!pending.isKeyed)
-        this.#settle(
-          pending,
-          failed('unknown_outcome', 'The connection was lost before the reply. The request may have succeeded.'),
-        );
+      this.#forgetAttempts(pending);
+      if (!pending.isKeyed) this.#settle(pending, unknownAfter('The connection was lost before the reply.'));
     }
   }
 
@@ -98,27 +90,21 @@ export class Requests {
     for (const pending of [...this.#pending]) {
       this.#settle(
         pending,
-        pending.wasSent
-          ? failed('unknown_outcome', `${reason} There was no reply yet. The request may have succeeded.`)
-          : failed('closed', reason),
+        pending.attempts > 0 ? unknownAfter(`${reason} There was no reply yet.`) : failed('closed', reason),
       );
     }
   }
 
-  #start(build: (id: number) => ClientMessage, isKeyed: boolean, deadlineMs: number): Promise<Outcome<Ok>> {
-    if (this.#closed !== null) return Promise.resolve(failed('closed', this.#closed));
-    if (this.#pending.size >= this.#options.pendingMax)
-      return Promise.resolve(failed('queue_full', 'Too many requests are pending. Wait for their results.'));
+  async #start(build: (id: number) => ClientMessage, isKeyed: boolean, deadlineMs: number): Promise<Outcome<Ok>> {
+    if (this.#closed !== null) return failed('closed', this.#closed);
+    if (this.#pending.size >= IN_FLIGHT_PER_CONNECTION_MAX)
+      return failed('queue_full', 'Too many requests are pending. Wait for their results.');
     return new Promise((resolve) => {
       const pending: Pending = {
         build,
         isKeyed,
         settle: resolve,
-        ids: [],
-        wasSent: false,
         attempts: 0,
-        attemptTimer: undefined,
-        deadlineTimer: undefined,
       };
       this.#pending.add(pending);
       pending.deadlineTimer = setTimeout(() => this.#giveUp(pending), deadlineMs);
@@ -133,8 +119,6 @@ export class Requests {
     const id = this.#lastId;
     if (!this.#options.send(pending.build(id))) return false;
     this.#byId.set(id, pending);
-    pending.ids.push(id);
-    pending.wasSent = true;
     pending.attempts += 1;
     if (pending.isKeyed)
       pending.attemptTimer = setTimeout(() => {
@@ -146,29 +130,28 @@ export class Requests {
   }
 
   #retryLater(pending: Pending, pauseMs: number): void {
-    for (const id of pending.ids) this.#byId.delete(id);
-    pending.ids = [];
-    clearTimeout(pending.attemptTimer);
+    this.#forgetAttempts(pending);
     pending.attemptTimer = setTimeout(() => this.#attempt(pending), pauseMs);
   }
 
   #giveUp(pending: Pending): void {
-    const outcome = pending.wasSent
-      ? failed(
-          'unknown_outcome',
-          'No reply arrived in time. The request may have succeeded: repeat it with the same key.',
-        )
-      : NOT_CONNECTED;
-    this.#settle(pending, outcome);
+    const advice = pending.isKeyed ? ' Make the same call again.' : '';
+    this.#settle(pending, pending.attempts > 0 ? unknownAfter('No reply arrived in time.', advice) : NOT_CONNECTED);
+  }
+
+  #forgetAttempts(pending: Pending): void {
+    for (const [id, request] of this.#byId) if (request === pending) this.#byId.delete(id);
+    clearTimeout(pending.attemptTimer);
   }
 
   #settle(pending: Pending, outcome: Outcome<Ok>): void {
     if (!this.#pending.delete(pending)) return;
-    clearTimeout(pending.attemptTimer);
+    this.#forgetAttempts(pending);
     clearTimeout(pending.deadlineTimer);
-    for (const id of pending.ids) this.#byId.delete(id);
     pending.settle(outcome);
   }
 }
 
+const unknownAfter = (what: string, advice = '') =>
+  failed('unknown_outcome', `${what} The request may have succeeded.${advice}`);
 const failureOf = ({ t: _type, id: _id, at: _at, ...failure }: ErrorMessage): ClientFailure => failure;

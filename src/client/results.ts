@@ -25,6 +25,10 @@ export function reservationResult(
   };
 }
 
+/** Refuses text above the limit of the server, which is Infinity before the first welcome. */
+export const chatRefusal = ({ length }: string, max: number) =>
+  length > max ? failed('invalid_message', `A message has at most ${max} characters; this one has ${length}.`) : null;
+
 export function waitlistResult(outcome: Outcome<Ok>, key: string): Outcome<WaitlistResult> {
   if (!outcome.ok) return outcome;
   const { place, waiting, replayed } = outcome.value.data ?? {};

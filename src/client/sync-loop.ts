@@ -1,5 +1,6 @@
 /** Exchanges clocks with the server while a connection is open. Doubles as its heartbeat. */
 import type { Ok } from '../protocol/messages.ts';
+import { boundedMs } from './backoff.ts';
 import type { ServerClock } from './clock.ts';
 import type { Outcome } from './outcome.ts';
 
@@ -7,8 +8,10 @@ interface SyncLoopOptions {
   readonly clock: ServerClock;
   /** Sends one `sync` that carries the local time. */
   readonly exchange: (at: number) => Promise<Outcome<Ok>>;
-  /** Returns the local time at which the last message arrived. */
-  readonly receivedAt: () => number;
+  /** Returns how long nothing arrived. */
+  readonly silentMs: () => number;
+  /** A large message may be on its way, which is not seen before it is complete. */
+  readonly isPatient: () => boolean;
   /** Nothing arrived since an exchange was sent: the connection is dead. */
   readonly onTimeout: () => void;
   readonly random: () => number;
@@ -17,6 +20,9 @@ interface SyncLoopOptions {
 /** Several exchanges at the start, because the shortest round trip counts. */
 const FIRST_EXCHANGES = 4;
 const FIRST_PAUSE_MS = 150;
+const PATIENT_MS = 30_000;
+/** If the server says none. */
+const HEARTBEAT_MS = 25_000;
 
 export class SyncLoop {
   readonly #options: SyncLoopOptions;
@@ -32,7 +38,7 @@ export class SyncLoop {
   /** Starts the loop of a new connection. Heartbeats are jittered, so that clients do not align. */
   start(heartbeatMs: number): void {
     this.stop();
-    this.#heartbeatMs = heartbeatMs;
+    this.#heartbeatMs = boundedMs(heartbeatMs, HEARTBEAT_MS);
     this.#schedule(this.#run, FIRST_EXCHANGES, 0);
   }
 
@@ -59,10 +65,13 @@ export class SyncLoop {
 
   /** Returns false if the connection is dead. On a slow one the reply waits behind messages. */
   async #exchange(): Promise<boolean> {
-    const { clock, exchange, receivedAt } = this.#options;
+    const { clock, exchange, silentMs, isPatient } = this.#options;
     const sentAt = clock.localNow();
     const outcome = await exchange(sentAt);
-    if (!outcome.ok) return outcome.error.code !== 'unknown_outcome' || receivedAt() >= sentAt;
+    if (!outcome.ok)
+      return (
+        outcome.error.code !== 'unknown_outcome' || silentMs() < (isPatient() ? PATIENT_MS : clock.localNow() - sentAt)
+      );
     const { at, data } = outcome.value;
     clock.add(sentAt, Number(data?.received ?? at), Number(data?.sent ?? at), clock.localNow());
     return true;

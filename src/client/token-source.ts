@@ -6,6 +6,13 @@ export type TokenOption = string | (() => string | Promise<string>);
 /** A function that takes longer has failed. */
 const FETCH_TIMEOUT_MS = 15_000;
 
+/** Returns a text that a subprotocol may contain; an error page is none. The error hides it. */
+function tokenOf(text: unknown): string {
+  const token = typeof text === 'string' ? text.trim() : '';
+  if (!/^[\w.~!#$%&'*+^`|-]+$/.test(token)) throw new TypeError('The text is not a token.');
+  return token;
+}
+
 export class TokenSource {
   readonly #option: TokenOption | undefined;
   #token: string | undefined;
@@ -18,28 +25,23 @@ export class TokenSource {
     return typeof this.#option === 'function';
   }
 
-  get fixed(): string | undefined {
-    return typeof this.#option === 'string' ? this.#option : undefined;
+  /** Returns the pass, or the known token; fetches one if there is none. Rejects if that fails. */
+  async current(pass = this.#token): Promise<string | undefined> {
+    if (pass !== undefined || !this.#option) return pass;
+    return this.isRenewable ? this.renew() : tokenOf(this.#option);
   }
 
-  /** Returns the known token; fetches one if there is none. Rejects if that fails. */
-  async current(): Promise<string> {
-    return this.#token ?? this.renew();
-  }
-
-  /** Fetches a new token. Rejects if that fails, and keeps the one of before. */
+  /** Calls the token function. Rejects if that fails, and keeps the one of before. */
   async renew(): Promise<string> {
-    if (typeof this.#option !== 'function') throw new TypeError('The token is a fixed text.');
+    const fetchToken = this.#option as () => string | Promise<string>;
     let timer: ReturnType<typeof setTimeout> | undefined;
     const late = new Promise<never>((_, reject) => {
       const error = new Error(`The token function did not return within ${FETCH_TIMEOUT_MS / 1000} s.`);
       timer = setTimeout(() => reject(error), FETCH_TIMEOUT_MS);
     });
     try {
-      const token = await Promise.race([this.#option(), late]);
-      if (typeof token !== 'string' || token === '') throw new TypeError('The token function returned no text.');
-      this.#token = token;
-      return token;
+      this.#token = tokenOf(await Promise.race([fetchToken(), late]));
+      return this.#token;
     } finally {
       clearTimeout(timer);
     }

@@ -17,26 +17,26 @@ export interface ClientOptions {
    * token ends the client then. Without a token you are a guest, who may only watch if the show
    * allows it.
    */
-  readonly token?: TokenOption;
+  readonly token?: TokenOption | undefined;
   /** The encoding on the wire. Default: JSON. `msgpack` is in `@stampede/client/msgpack`. */
-  readonly codec?: ClientCodec;
+  readonly codec?: ClientCodec | undefined;
   /** The WebSocket class. Default: the one of the platform; Node 20 needs that of `ws`. */
-  readonly WebSocket?: SocketClass;
+  readonly WebSocket?: SocketClass | undefined;
   /** Wait this long for the reply to a request, in milliseconds. Default: 6,000. */
-  readonly requestTimeoutMs?: number;
+  readonly requestTimeoutMs?: number | undefined;
   /**
    * Random numbers in [0, 1) for jitter, and for keys on platforms without `crypto`. Simulations
    * pass a seeded source.
    */
-  readonly random?: () => number;
+  readonly random?: (() => number) | undefined;
 }
 
 /** For requests that are repeated with the same key until a reply arrives. */
 export interface KeyedOptions {
   /** Default: a random key. */
-  readonly key?: string;
+  readonly key?: string | undefined;
   /** Repeat for this long, then return `unknown_outcome`. Default: 30,000. */
-  readonly deadlineMs?: number;
+  readonly deadlineMs?: number | undefined;
 }
 
 /** What to hold: all of `lines` or none. */

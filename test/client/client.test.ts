@@ -88,9 +88,11 @@ t.test('a request without a reply has an unknown outcome; one that was not sent 
     t.match(await outcome, { ok: false, error: { code } });
   await failsWith(client.chat('too soon'), 'disconnected');
   await next(client, 'welcome');
-  await failsWith(client.chat('hello?'), 'unknown_outcome');
+  t.match(await client.chat('hello?'), {
+    error: { code: 'unknown_outcome', message: 'No reply arrived in time. The request may have succeeded.' },
+  });
   await failsWith(client.reserve({ ...ITEM, deadlineMs: 200 }), 'unknown_outcome');
-  const pending = Array.from({ length: 40 }, () => client.reserve(ITEM));
+  const pending = Array.from({ length: 40 }, (_, n) => client.release(`r${n}`));
   await failsWith(Promise.resolve(pending.at(-1)), 'queue_full');
   client.close();
   t.ok((await Promise.all(pending)).every((outcome) => !outcome.ok));
@@ -235,18 +237,112 @@ t.test('an invalid frame reconnects, overload waits', async (t) => {
   t.match(busy, { at: 'waiting', retryInMs: 1_000 });
 });
 
-t.test('an upgrade refused with 401 is not repeated', async (t) => {
+t.test('an upgrade that a proxy refuses is repeated in Node.js as in browsers, any status (H-4.5)', async (t) => {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
   t.teardown(() => server.close());
+  const statuses = [200, 302, 401, 403, 404, 408];
   let upgrades = 0;
   server.on('upgrade', (_request, socket) => {
+    const refusal = statuses[upgrades] ?? 503;
     upgrades += 1;
-    socket.end('HTTP/1.1 401 Unauthorized\r\nconnection: close\r\ncontent-length: 0\r\n\r\n');
+    socket.end(`HTTP/1.1 ${refusal} No\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`);
   });
   const client = join(t, `ws://127.0.0.1:${(server.address() as AddressInfo).port}`);
-  t.match(await status(client, 'closed'), { at: 'closed', reason: /401/ });
-  t.equal(upgrades, 1);
+  const reasons: string[] = [];
+  await new Promise<void>((resolve) =>
+    client.on('status', (state) => {
+      if (state.at === 'waiting') reasons.push(`${state.code} ${state.reason.slice(-3)}`);
+      if (reasons.length > statuses.length) resolve();
+    }),
+  );
+  t.same(reasons, [...statuses.map((refusal) => `1006 ${refusal}`), '4100 503']);
+});
+
+t.test('only close() and 42xx end a client: after 1000 and 1001 of a proxy it reconnects (X-2.1)', async (t) => {
+  const greet = (visit: Visit, index: number): void => {
+    visit.say(WELCOME);
+    if (index < 2) visit.socket.close(1000 + index, 'a proxy');
+  };
+  const { server, client } = await joined(t, { greet });
+  await server.visit(2);
+  await status(client, 'open');
+  client.close();
+  t.match(client.status, { at: 'closed', code: 1000 });
+});
+
+const EVENTS = ['status', 'change', 'snapshot', 'welcome', 'chat', 'event'] as const;
+for (const type of EVENTS)
+  t.test(`close() in a listener of ${type} ends the connection, and no event follows`, async (t) => {
+    const server = await serve(t, {
+      greet: (visit) => {
+        visit.say({ ...WELCOME, chat: [[20, 1, [[0, 0, 'x', 'y']]]] });
+        visit.say(announcements(4));
+      },
+    });
+    const client = join(t, server.url);
+    const later: string[] = [];
+    let isClosed = false;
+    client.on(type, () => {
+      if (client.status.at === 'closed') return;
+      client.close();
+      isClosed = true;
+    });
+    for (const each of EVENTS) client.on(each, () => isClosed && later.push(each));
+    await status(client, 'closed').catch(() => {});
+    await sleep(100);
+    t.match(client.status, { at: 'closed', code: 1000 });
+    t.same(later, []);
+    t.ok(server.visits.every(({ socket }) => socket.readyState === socket.CLOSED));
+  });
+
+t.test('valid JSON that is no valid message throws nothing: the client takes a snapshot later', async (t) => {
+  const broken = [
+    { t: 'welcome' },
+    { ...WELCOME, you: null },
+    [WELCOME, { t: 'you' }],
+    [WELCOME, frame({ events: 5 as never })],
+    [WELCOME, frame({ snapshot: {} as never })],
+    [WELCOME, { t: 'bye', code: 4000, reconnectAfterMs: 'soon', pass: 'not a token', url: 'ws://[' }],
+  ].flatMap((script) => [script].flat() as unknown as ServerMessage[]);
+  const scripts = broken.reduce<ServerMessage[][]>((all, message) => {
+    if (message.t === 'welcome' || all.length === 0) all.push([message]);
+    else all.at(-1)?.push(message);
+    return all;
+  }, []);
+  const server = await serve(t, {
+    greet: (visit, index) => {
+      for (const message of scripts[index] ?? [WELCOME]) visit.say(message);
+      if (index === scripts.length - 1) visit.socket.close(4000);
+    },
+  });
+  const client = join(t, server.url);
+  await server.visit(scripts.length);
+  await status(client, 'open');
+  t.equal(server.visits.at(-1)?.url.search, '?epoch=e1&offset=3&chat=0');
+  t.equal(server.visits.at(-2)?.url.search, '', 'after a broken message without a position');
+  t.equal(client.model.show?.title, 'Demo');
+});
+
+t.test('a wait that a broken server asks for has bounds', async (t) => {
+  const greet = (visit: Visit): void => {
+    visit.say({ t: 'bye', at: 1, code: 4000, reason: 'x', reconnectAfterMs: 1e15 });
+    visit.socket.close(4000);
+  };
+  const server = await serve(t, { greet });
+  const client = join(t, server.url);
+  t.match(await status(client, 'waiting'), { retryInMs: 600_000 });
+  await sleep(20);
+  t.equal(server.visits.length, 1);
+});
+
+t.test('options may be undefined; chat above the limit of the server is refused before it is sent', async (t) => {
+  const given = { token: undefined, codec: undefined, requestTimeoutMs: undefined, random: undefined };
+  const { server, client } = await joined(t, {}, given);
+  t.match(await client.chat('x'.repeat(281)), {
+    error: { code: 'invalid_message', message: 'A message has at most 280 characters; this one has 281.' },
+  });
+  t.same(server.visits[0]?.received, []);
 });
 
 t.test('hearts are collected into one message and capped', async (t) => {

@@ -67,14 +67,36 @@ t.test('a token function that fails is called again after a pause', async (t) =>
   const token = (): string => {
     calls += 1;
     if (calls === 1) throw new Error('the shop is down');
-    return calls === 2 ? '' : 'good';
+    return ['', '<html>502</html>', 'a b'][calls - 2] ?? ' good\n';
   };
   const client = join(t, server.url, { token });
   client.on('status', (state) => states.push(state));
   await until(() => client.status.at === 'open', 'the welcome');
   t.same(tokensOf(server.visits), ['token.good']);
   const reasons = states.flatMap((state) => (state.at === 'waiting' ? [state.reason] : []));
-  t.match(reasons, [/the shop is down/, /returned no text/]);
+  t.match(reasons, [/the shop is down/, /not a token/, /not a token/, /not a token/]);
+  t.notMatch(reasons.join(), /html/, 'the text may be secret');
+  const fixed = join(t, server.url, { token: '<html>' });
+  await until(() => fixed.status.at === 'closed', 'the end');
+  t.match(fixed.status, { reason: 'TypeError: The text is not a token.' });
+});
+
+t.test('a page that takes long is waited for; one that never arrives is asked for again', async (t) => {
+  const snapshot = { ...WELCOME.snapshot, more: 'p/1' } as typeof WELCOME.snapshot;
+  const asked: string[] = [];
+  const onMessage = (visit: Visit, message: ClientMessage): void => {
+    if (message.t !== 'page') return;
+    asked.push(message.after);
+    const page = (more?: string) =>
+      visit.say({ t: 'ok', id: message.id, at: 1, data: { products: [], sales: [], more } } as ServerMessage);
+    if (asked.length === 1) setTimeout(() => page('p/2'), 150);
+    if (asked.length === 3) page();
+  };
+  const greet = (visit: Visit): void => visit.say({ ...WELCOME, snapshot } as typeof WELCOME);
+  const { server, client } = await joined(t, { greet, onMessage }, { requestTimeoutMs: 50 });
+  await until(() => client.model.isComplete, 'the catalog');
+  t.same(asked, ['p/1', 'p/2', 'p/2']);
+  t.equal(server.visits.length, 1, 'on one connection');
 });
 
 t.test('a live connection renews its token before it expires (H-6.2)', async (t) => {
@@ -143,6 +165,41 @@ t.test('wake() asks at once whether an open connection is alive', async (t) => {
   t.equal(server.visits.length, 2, 'after a silence above the limit it is replaced');
 });
 
+t.test('a press keeps its key over every failure: offline, refused by a limit, too many requests (I4)', async (t) => {
+  let refusal: string | null = null;
+  const onMessage = (visit: Visit, message: ClientMessage): void => {
+    if (message.t === 'reserve' && refusal === 'none')
+      visit.say({ t: 'ok', id: message.id, at: 1, data: { reservation: holdView('r1', ITEM) } } as ServerMessage);
+    else if (message.t === 'reserve' && refusal !== null)
+      visit.say({ t: 'error', id: message.id, at: 1, code: refusal, message: 'x' } as ServerMessage);
+  };
+  const { server, client } = await joined(t, { onMessage });
+  const press = (deadlineMs = 5_000) => client.reserve({ ...ITEM, deadlineMs });
+  const codeOf = async (outcome: ReturnType<typeof press>) => {
+    const found = await outcome;
+    return found.ok ? found.value.reservation.id : found.error.code;
+  };
+  const first = press(300);
+  for (let n = 0; n < 31; n += 1) void client.release(`r${n}`, { deadlineMs: 200 });
+  const second = press();
+  t.same([await codeOf(first), await codeOf(second)], ['unknown_outcome', 'unknown_outcome'], 'the second joins');
+  refusal = 'rate_limited';
+  t.equal(await codeOf(press()), 'rate_limited');
+  refusal = 'none';
+  server.visits[0]?.socket.terminate();
+  await until(() => client.status.at !== 'open', 'the cut');
+  const offline = press(0);
+  t.equal(await codeOf(offline), 'disconnected');
+  await until(() => client.status.at === 'open', 'the next connection');
+  t.equal(await codeOf(press()), 'r1');
+  t.equal(await codeOf(press()), 'r1');
+  const keys = server.visits.flatMap(({ received }) =>
+    received.flatMap((sent) => (sent.t === 'reserve' ? [sent.key] : [])),
+  );
+  t.equal(new Set(keys.slice(0, -1)).size, 1, 'one key until it has succeeded');
+  t.not(keys.at(-1), keys[0], 'then it is a new press');
+});
+
 t.test('a press that is repeated has the key of before until its result is known (I4)', async (t) => {
   let replies = false;
   const onMessage = (visit: Visit, message: ClientMessage): void => {
@@ -160,8 +217,7 @@ t.test('a press that is repeated has the key of before until its result is known
   replies = true;
   t.match(await press(5_000), { ok: true });
   t.match(await press(5_000), { ok: true });
-  const [a, b, other, again, next] = keys();
-  t.equal(a, b, 'pressed twice');
+  const [a, other, again, next] = keys();
   t.not(other, a, 'another number of units is another intent');
   t.equal(again, a, 'after an unknown outcome');
   t.not(next, a, 'after a result it is a new press');

@@ -31,7 +31,14 @@ export const WELCOME: Welcome = {
   offset: 3,
   chat: [],
   you: { user: 'u1', name: 'Ana', role: 'buyer', expiresAt: null, reservations: [], waits: [] },
-  limits: { frameBytes: 1, chatChars: 1, chatPerSecond: 1, requestsPerSecond: 1, heartbeatMs: 25_000, idleMs: 60_000 },
+  limits: {
+    frameBytes: 1,
+    chatChars: 280,
+    chatPerSecond: 1,
+    requestsPerSecond: 1,
+    heartbeatMs: 25_000,
+    idleMs: 60_000,
+  },
   snapshot: { epoch: 'e1', offset: 3, products: [], sales: [], state: {}, show: showView({ title: 'Demo' }) },
 };
 

@@ -1,7 +1,7 @@
 /** `npm pack` makes three packages. Each is installed into an empty folder and used. */
 // slow: installs packages from the npm registry
 import { execFile, spawn } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -138,6 +138,10 @@ t.test('the engine serves, the SDK connects to it, and the load tester loads it'
     ['@stampede'],
     'it needs no other package',
   );
+  const { engines } = JSON.parse(readFileSync(join(sdk, 'node_modules/@stampede/client/package.json'), 'utf8')) as {
+    engines: object;
+  };
+  t.same(engines, { node: '>=20' }, 'no upper bound');
   writeFileSync(
     join(sdk, 'use.mjs'),
     `import { connect } from '@stampede/client';
