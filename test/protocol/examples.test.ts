@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import t, { type Test } from 'tap';
 import { WebSocket } from 'ws';
-import type { ServerMessage } from '../../src/protocol/messages.ts';
+import type { ClientMessage, ServerMessage } from '../../src/protocol/messages.ts';
+import { announcements, frame, serve, type Visit } from '../client/scripted-server.ts';
 import { SHOW, startLiveEngine } from '../support/live-engine.ts';
 import { ROOT } from '../support/root.ts';
 import { until } from '../support/until.ts';
@@ -79,6 +80,52 @@ const PYTHON = ['python3', '/usr/bin/python3'].find(
   (program) => spawnSync(program, ['-c', 'import websockets']).status === 0,
 );
 const skip = PYTHON === undefined ? 'no Python with the module websockets' : false;
+
+const SALE_EVENT = { type: 'sale.opened', at: 1, data: { sale: { id: 'drop', state: 'open', skus: [{ sku: 'A' }] } } };
+const isOf = (type: string) => (message: ClientMessage) => message.t === type;
+
+t.test('Python: a refusal is not a purchase, and a gap is resumed (E-2.3)', { skip }, async (t) => {
+  let refusals = 0;
+  const onMessage = (visit: Visit, message: ClientMessage): void => {
+    const id = message.id;
+    if (message.t === 'resume') visit.say({ t: 'ok', id, at: 1, data: { resumed: true } } as ServerMessage);
+    if (message.t !== 'reserve') return;
+    refusals += 1;
+    const error = { t: 'error', id, at: 1, code: 'sold_out', message: 'No.' };
+    visit.say((refusals === 1 ? error : { t: 'ok', id, at: 1, data: { reservation: { id: 'r7' } } }) as ServerMessage);
+    if (refusals === 1) visit.say(frame({ events: [{ ...SALE_EVENT, offset: 5 }] } as never));
+  };
+  const server = await serve(t, { onMessage });
+  const child = spawn(PYTHON ?? '', [join(FOLDER, 'viewer.py'), server.url, 'demo', 'a.b', 'A']);
+  t.teardown(() => child.kill());
+  let printed = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    printed += text;
+  });
+  const visit = await server.visit(0);
+  visit.say(frame({ events: [{ ...SALE_EVENT, offset: 4 }] } as never));
+  await until(() => printed.includes('held r7'), 'the purchase after the refusal');
+  t.match(printed, /refused: No\.\nheld r7/);
+  visit.say(announcements(9));
+  await until(() => visit.received.some(isOf('resume')), 'the resume');
+  t.match(visit.received.find(isOf('resume')), { epoch: 'e1', offset: 5 });
+});
+
+t.test('JavaScript: a gap is resumed (E-2.3)', async (t) => {
+  Object.assign(globalThis, { WebSocket });
+  t.teardown(() => Reflect.deleteProperty(globalThis, 'WebSocket'));
+  const { watch } = (await import(pathToFileURL(join(FOLDER, 'viewer.js')).href)) as {
+    watch: (options: WatchOptions) => Watched;
+  };
+  const server = await serve(t);
+  const viewer = watch({ url: server.url, show: 'demo', token: 'a.b', onMessage: () => {} });
+  t.teardown(() => viewer.close());
+  const visit = await server.visit(0);
+  visit.say(announcements(4));
+  visit.say(announcements(9));
+  await until(() => visit.received.some(isOf('resume')), 'the resume');
+  t.match(visit.received, [{ t: 'resume', epoch: 'e1', offset: 4 }]);
+});
 
 t.test('Python: chat, and a purchase when the sale opens', { skip }, async (t) => {
   const engine = await startLiveEngine(t);

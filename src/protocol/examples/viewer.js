@@ -16,7 +16,7 @@ export function watch({ url, show, token, onMessage, onEnd = () => {} }) {
   const position = { epoch: null, offset: 0, chat: 0 };
   /** Requests without a reply. Those with a key are sent again on the next connection. */
   const pending = new Map();
-  let lastId = 0;
+  let [lastId, isResuming] = [0, false];
 
   const sendNow = (message) => socket?.readyState === WebSocket.OPEN && socket.send(JSON.stringify(message));
 
@@ -24,10 +24,27 @@ export function watch({ url, show, token, onMessage, onEnd = () => {} }) {
     const { epoch, offset, events = [], chat = [], snapshot } = message;
     if (message.t === 'welcome') Object.assign(position, { epoch, offset });
     if (snapshot) Object.assign(position, { epoch: snapshot.epoch, offset: snapshot.offset });
-    for (const event of events) position.offset = Math.max(position.offset, event.offset);
+    for (const event of events) {
+      if (event.offset <= position.offset) continue;
+      // Events are missing. They follow, and those after them once more (E-2.3).
+      if (event.offset > position.offset + 1) return resume();
+      position.offset = event.offset;
+    }
     // A group is [id of its first message, time, [[index, time, name, text], …]] (C-2).
     for (const [first, , items] of chat)
       for (const [index] of items) position.chat = Math.max(position.chat, first + index);
+  }
+
+  function resume() {
+    if (isResuming) return;
+    isResuming = true;
+    void request({ t: 'resume', ...position }).then(({ t, code }) => {
+      isResuming = false;
+      if (t === 'ok' || code === 'unknown_outcome') return;
+      // Without a position the next welcome has a snapshot.
+      position.epoch = null;
+      socket.close();
+    });
   }
 
   function receive(message) {

@@ -25,42 +25,72 @@ class Viewer:
         # One key for one intent: however often it is sent, it is decided once (Q-7).
         self.key = str(uuid.uuid4())
         self.bought = False
+        # Sales that have refused, until an event changes them; and no request before this time.
+        self.refused, self.not_before = set(), 0
+        # The sale of a request without a reply, and whether missing events were asked for.
+        self.asked, self.resuming = None, False
+        self.sales = {}
 
     def note(self, message):
-        """Moves the position. A chat group is [first id, time, [[index, time, name, text], ...]]."""
+        """Moves the position. Returns whether events are missing. A chat group is [first id, time, [[index, time, name, text], ...]]."""
         at = self.position or {"epoch": None, "offset": 0, "chat": 0}
         for source in (message, message.get("snapshot") or {}):
             if "offset" in source:
                 at["epoch"], at["offset"] = source["epoch"], source["offset"]
+        is_missing = False
         for event in message.get("events", []):
-            at["offset"] = max(at["offset"], event["offset"])
+            # After a gap events are ignored: they follow once more (E-2.3).
+            is_missing = is_missing or event["offset"] > at["offset"] + 1
+            if not is_missing:
+                at["offset"] = max(at["offset"], event["offset"])
         for first, _, items in message.get("chat", []):
             for index, _, name, text, *_ in items:
                 at["chat"] = max(at["chat"], first + index)
                 print(f"{name}: {text}", flush=True)
         self.position = at
+        return is_missing
 
-    async def buy(self, socket, sales):
+    async def buy(self, socket):
         """Reserves one unit in the first open sale that has the SKU."""
-        for sale in sales:
-            if sale["state"] == "open" and any(sku["sku"] == self.sku for sku in sale["skus"]):
+        for sale in self.sales.values():
+            if sale["id"] in self.refused or sale["state"] != "open":
+                continue
+            if any(sku["sku"] == self.sku for sku in sale["skus"]):
                 line = {"sku": self.sku, "qty": 1}
                 request = {"t": "reserve", "id": 1, "key": self.key, "sale": sale["id"], "lines": [line]}
+                self.asked = sale["id"]
                 await socket.send(json.dumps(request))
                 return
 
     async def on_message(self, socket, message):
         kind = message["t"]
         if kind in ("welcome", "frame"):
-            self.note(message)
+            if self.note(message) and not self.resuming:
+                self.resuming = True
+                await socket.send(json.dumps({"t": "resume", "id": 3, **self.position}))
             sales = (message.get("snapshot") or {}).get("sales", [])
             sales = sales + [event["data"]["sale"] for event in message.get("events", []) if "sale" in event["data"]]
-            if self.sku and not self.bought:
-                await self.buy(socket, sales)
+            for sale in sales:
+                self.sales[sale["id"]] = sale
+                self.refused.discard(sale["id"])
+        elif message.get("id") == 3:
+            self.resuming = False
+            if kind == "error":
+                # Without a position the next welcome has a snapshot.
+                self.position = None
+                await socket.close()
         elif message.get("id") == 1:
-            self.bought = True
             reservation = message.get("data", {}).get("reservation")
             print(f"held {reservation['id']}" if reservation else f"refused: {message['message']}", flush=True)
+            self.bought = reservation is not None
+            if "retryAfterMs" in message:
+                self.not_before = time.monotonic() + message["retryAfterMs"] / 1000
+            elif not self.bought:
+                self.refused.add(self.asked)
+            self.asked = None
+        # Also after the reply to a heartbeat, so that a retry does not wait for the next event.
+        if self.sku and not self.bought and self.asked is None and time.monotonic() >= self.not_before:
+            await self.buy(socket)
 
     async def heartbeat(self, socket, every_ms):
         while True:
@@ -77,6 +107,8 @@ class Viewer:
                 async for data in socket:
                     message = json.loads(data)
                     if message["t"] == "welcome":
+                        # A request without a reply is sent again, with its key (Q-5.4).
+                        self.asked, self.resuming = None, False
                         beats = asyncio.create_task(self.heartbeat(socket, message["limits"]["heartbeatMs"]))
                     if message["t"] == "bye":
                         wait = message.get("reconnectAfterMs", 0) / 1000
