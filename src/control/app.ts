@@ -16,7 +16,7 @@ import { registerBrowserHeaders } from './http/browser-headers.ts';
 import { registerDocs } from './http/docs.ts';
 import { registerIdempotency } from './http/idempotency.ts';
 import { momentKeyword } from './http/moments.ts';
-import { registerPages } from './http/pages.ts';
+import { registerPages, routableUrl } from './http/pages.ts';
 import { ProblemSchema } from './http/problem-schema.ts';
 import { onClientError, onFrameworkError, registerProblems } from './http/problems.ts';
 import { registerRateLimit } from './http/rate-limit.ts';
@@ -67,6 +67,7 @@ export async function createControl(deps: ControlDeps): Promise<FastifyInstance>
     trustProxy: options.trustedProxies?.length ? [...options.trustedProxies] : false,
     return503OnClosing: false,
     genReqId: () => randomUUID(),
+    rewriteUrl: ({ url = '/' }) => routableUrl(url),
     frameworkErrors: onFrameworkError,
     clientErrorHandler: onClientError,
     // Unknown fields are typing errors, so they are refused. A number in quotes is not a number.

@@ -141,7 +141,8 @@ class SocketGateway implements Gateway {
       logger,
       allowedOrigins: options.allowedOrigins,
     });
-    this.app.ws<SocketData>('/v1/shows/:show', this.socketBehavior(upgrader));
+    // Browsers learn by a `bye` that an empty id is of no show.
+    for (const path of ['/v1/shows/:show', '/v1/shows/']) this.app.ws<SocketData>(path, this.socketBehavior(upgrader));
     const readiness = createReadiness({
       health: store,
       node: options.node,

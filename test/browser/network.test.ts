@@ -8,6 +8,8 @@ import { button, collectErrors, isConnected, newPage, visit } from './visitors.t
 
 const SUSPENDED_MS = 4_000;
 const TICK_MS = 100;
+/** The shortest. */
+const BRIEF_MS = 15_000;
 const CLOCK_OFF_MS_MAX = 300;
 
 const tee = { sku: 'TEE-M', product: 'tee', price: 1990, quantity: 3 };
@@ -18,6 +20,9 @@ const sale = { id: 'drop', title: 'Drop', ...terms, skus: [tee, cap] };
 t.test('a cut network: the banner appears and disappears, and nothing is missing after it', { skip }, async (t) => {
   const engine = await startLiveEngine(t, { scripts: pageScripts(), proxied: true });
   await engine.office.createSale(SHOW, sale, 'k-drop');
+  const brief = { ...sale, id: 'brief', title: 'Brief', holdMs: BRIEF_MS, skus: [{ ...tee, sku: 'TEE-L' }] };
+  await engine.office.createSale(SHOW, brief, 'k-brief');
+  await engine.host('PATCH', '', { checkoutUrl: 'https://shop.example/pay?hold={reservation}' });
   const friend = await engine.join('Friend');
   const browser = await launchChromium(t);
   const ana = await newPage(browser, 'phone');
@@ -27,6 +32,57 @@ t.test('a cut network: the banner appears and disappears, and nothing is missing
   await button(ana, /^Buy: Plain Tee/).click();
   const hold = ana.locator('.hold[data-state="held"]');
   await hold.waitFor();
+  const id = (await hold.getAttribute('data-reservation')) ?? '';
+  // From another device: the offer of this sale is in the shop only.
+  const second = await engine.join('Ana');
+  t.equal((await second.reserve({ sale: 'brief', lines: [{ sku: 'TEE-L', qty: 1 }] })).ok, true);
+  second.close();
+  await ana.locator('.holds-bar').getByRole('link', { name: 'Pay now: Plain Tee (L)' }).waitFor();
+
+  // The hold runs meanwhile.
+  await t.test('a proxy that closes with 1000, as the page itself does, is seen', async () => {
+    const page = await newPage(browser, 'phone');
+    let close = (): void => {};
+    await page.routeWebSocket(/v1\/shows/, (socket) => {
+      socket.connectToServer();
+      close = () => void socket.close({ code: 1000 });
+    });
+    await page.goto(`${engine.controlUrl}/watch/${SHOW}?token=${await engine.token('Bo')}`);
+    await isConnected(page);
+    close();
+    // The SDK reconnects, or has ended: then the viewer tries again, with the same token.
+    const ended = page.getByRole('alert').filter({ hasText: 'You were disconnected' });
+    const lost = page.getByText('Connection lost. Reconnecting …', { exact: true });
+    await ended.or(lost).waitFor();
+    if (await ended.isVisible()) await button(page, /^Try again$/).click();
+    await page.getByLabel('Your message').waitFor();
+    await isConnected(page);
+    await page.context().close();
+  });
+
+  await t.test('own messages and dismissed announcements are those of one show', async (t) => {
+    await engine.office.createShow({ id: 'second', title: 'Second', guests: true });
+    await engine.office.startShow('second');
+    const other = await engine.join('Zoe', {
+      show: 'second',
+      token: await engine.office.mintToken('second', 'z', 'Zoe', 'host'),
+    });
+    await other.chat('By Zoe');
+    await engine.office.announce('second', 'In the second show');
+    const page = await newPage(browser, 'phone');
+    await page.goto(`${engine.controlUrl}/watch/${SHOW}?token=${await engine.token('Bo')}`);
+    await engine.office.announce(SHOW, 'In the first show');
+    for (let count = 1; count < 4; count += 1) {
+      await page.getByLabel('Your message').fill(`By Bo ${count}`);
+      await button(page, /^Send$/).click();
+      await page.locator('.message.own', { hasText: `By Bo ${count}` }).waitFor();
+    }
+    await page.locator('.banner', { hasText: 'In the first show' }).getByRole('button', { name: 'Dismiss' }).click();
+    await page.goto(`${engine.controlUrl}/watch/second`);
+    await page.locator('.banner', { hasText: 'In the second show' }).waitFor();
+    await page.locator('.message', { hasText: 'By Zoe' }).waitFor();
+    t.equal(await page.locator('.message.own').count(), 0);
+  });
 
   engine.network?.down();
   const banner = ana.getByText('Connection lost. Reconnecting …', { exact: true });
@@ -34,8 +90,13 @@ t.test('a cut network: the banner appears and disappears, and nothing is missing
   t.equal(await hold.isVisible(), true, 'what was known stays');
   await friend.chat('Said while Ana was away');
   await engine.office.pin(SHOW, 'cap');
-  const id = (await hold.getAttribute('data-reservation')) ?? '';
   await engine.office.confirm(SHOW, id, { orderRef: 'ORD-1', amount: 1990 }, 'pay');
+  await button(ana, /^Your holds and orders/).click();
+  const over = ana.locator('.orders .hold', { hasText: 'Plain Tee (L)' });
+  await over.getByText('This can no longer be paid.').waitFor({ timeout: 2 * BRIEF_MS });
+  await over.getByText('Time is up', { exact: true }).waitFor();
+  t.equal(await over.locator('a, button').count(), 0, 'a hold whose time is up has no action');
+  await button(ana, /^Close$/).click();
   await sleep(500);
   t.equal(await banner.isVisible(), true);
 
@@ -48,7 +109,10 @@ t.test('a cut network: the banner appears and disappears, and nothing is missing
   await ana.getByRole('log').getByText('Said while Ana was away', { exact: true }).waitFor();
   await ana.locator('.featured', { hasText: 'Sun Cap' }).waitFor();
   await hold.waitFor({ state: 'detached' });
-  await ana.locator('.toast', { hasText: 'Order confirmed: Plain Tee' }).waitFor();
+  const toast = ana.locator('.toast', { hasText: 'Order confirmed: Plain Tee' });
+  await toast.filter({ hasText: 'Your hold has expired: Plain Tee (L).' }).waitFor();
+  await button(ana, /^Your holds and orders/).click();
+  await ana.locator('.hold[data-state="expired"]', { hasText: 'Plain Tee (L)' }).waitFor();
   t.same(errors, []);
 });
 

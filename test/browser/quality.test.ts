@@ -2,7 +2,7 @@
 // slow: checks many pages of a real browser
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import type { Page } from 'playwright-core';
+import type { Browser, Page } from 'playwright-core';
 import t, { type Test } from 'tap';
 import { startShopSite } from '../../bench/demo/shop-site.ts';
 import { startLiveEngine } from '../support/live-engine.ts';
@@ -25,7 +25,19 @@ const FEW: readonly Theme[] = ['light', 'dark'];
 /** The other states have the same parts in the same colors. */
 const IN_ALL_THEMES = ['sale', 'shop', 'ended'];
 /** Each has parts that the others do not have. */
-const CHECKED = ['sale', 'shop', 'filmed', 'orders', 'sold-out', 'empty', 'arabic', 'guest', 'ended', 'unknown'];
+const CHECKED = [
+  ...['sale', 'shop', 'filmed', 'paying', 'orders', 'planned', 'sold-out', 'empty', 'long', 'arabic'],
+  ...['guest', 'ended', 'unknown'],
+];
+/** Also on a wide screen, where all sections of products are on the page. */
+const WIDE = ['sale', 'paying'];
+/** A part that is cut off starts where its text starts, whatever the direction of the page is. */
+const CUT_AT_START = `[...document.querySelectorAll('.clip, .two-lines, .message .name')]
+  .filter((box) => /\\p{L}/u.test(box.textContent) && !box.closest('.sr'))
+  .filter((box) => {
+    const first = /\\p{L}/u.exec(box.textContent)[0];
+    return getComputedStyle(box).direction !== (/[\\u0590-\\u08ff]/.test(first) ? 'rtl' : 'ltr');
+  }).map((box) => box.outerHTML)`;
 
 /** Only contrast depends on the theme. */
 async function findings(page: Page, rules: 'all' | 'contrast'): Promise<string[]> {
@@ -67,17 +79,48 @@ t.test(
       await page.locator('.featured, .empty').first().waitFor();
       for (const name of state.press ?? []) await page.getByRole('button', { name }).first().click();
       await checkThemes(t, page, state.name, IN_ALL_THEMES.includes(state.name) ? ALL : FEW);
-      if (state.name === 'sale') {
+      if (WIDE.includes(state.name)) {
         await page.setViewportSize({ width: 1280, height: 800 });
         await page.getByRole('region', { name: 'Shop' }).waitFor();
-        await checkThemes(t, page, 'sale on a wide screen');
+        await checkThemes(t, page, `${state.name} on a wide screen`);
       }
+      if (state.name === 'paying') await checkMotion(t, page);
+      if (state.name === 'long') {
+        await page.goto(`${page.url()}?lang=ar`);
+        await page.locator('.featured').waitFor();
+      }
+      t.same(await page.evaluate(CUT_AT_START), [], `texts in ${state.name} that are cut at the wrong end`);
       t.same(errors, [], state.name);
       await context.close();
     }
+    await checkDocuments(t, engine, browser);
     await checkList(t, engine, await browser.newPage({ viewport: { width: 390, height: 844 }, locale: 'en-US' }));
   },
 );
+
+/** Nothing moves for viewers who asked for that. */
+async function checkMotion(t: Test, page: Page): Promise<void> {
+  await page.getByRole('button', { name: /^Send a heart/ }).click();
+  await page.getByRole('button', { name: /^Your holds and orders: 1 on hold/ }).click();
+  t.same(await page.evaluate('document.getAnimations().map(({ animationName }) => animationName)'), []);
+  t.equal(await page.locator('.floats > *').count(), 0);
+}
+
+/** The pages for developers. */
+async function checkDocuments(t: Test, { controlUrl }: Engine, browser: Browser): Promise<void> {
+  for (const path of ['asyncapi', 'docs/']) {
+    const page = await browser.newPage({ locale: 'en-US' });
+    const errors = collectErrors(page, /never/);
+    await page.goto(`${controlUrl}/${path}`);
+    if (path === 'docs/') await page.getByText('/v1/public/shows').first().waitFor();
+    if (path === 'docs/') await page.evaluate(axe);
+    // What else is found there has no setting, see src/control/http/docs.ts.
+    if (path === 'docs/') t.same(await findings(page, 'contrast'), [], path);
+    else await checkThemes(t, page, path);
+    t.same(errors, [], path);
+    await page.close();
+  }
+}
 
 /** The list of public shows, which leads to the show. */
 async function checkList(t: Test, engine: Engine, page: Page): Promise<void> {

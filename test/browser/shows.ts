@@ -143,6 +143,15 @@ export const STATES: readonly State[] = [
     make: (engine) =>
       make(engine, { id: 'tall', products: 6, sales: THREE, more: { videoUrl: `${engine.siteUrl}/media/tall.mp4` } }),
   },
+  {
+    name: 'paying',
+    press: [/^Buy: Duna Sandal/],
+    make: (engine) =>
+      make(engine, {
+        ...{ id: 'paying', products: 6, sales: [OPEN, { ...THREE[1]!, title: OPEN.title }] },
+        more: { checkoutUrl: 'https://shop.example/pay?hold={reservation}' },
+      }),
+  },
   { name: 'list', path: '', make: (engine) => publicShows(engine) },
   { name: 'hold', make: async () => 'sale', press: [/^Buy: Duna Sandal/] },
   { name: 'orders', make: async () => 'sale', press: [/^Buy: Duna Sandal/, 'Your holds and orders'] },

@@ -12,6 +12,11 @@ import { collectErrors, isConnected, newPage } from './visitors.ts';
 const TTL_S = 10;
 /** All have expired by then. */
 const AFTER_MS = 12_000;
+/** What a shop sends before it works. */
+const LATE: Readonly<Record<number, readonly [status: number, text: string]>> = {
+  1: [500, 'no'],
+  2: [200, '<!doctype html><title>Log in</title>'],
+};
 const EXPIRED = 'Your link has expired';
 
 /** A shop of another origin: `/token` mints for its visitor, `/page` shows the show in a frame. */
@@ -22,11 +27,18 @@ async function startShop(t: Test) {
     const user = searchParams.get('user');
     if (user === null) return void response.writeHead(404).end();
     const token = shop.mint(user);
+    const cors = {
+      ...{ 'access-control-allow-origin': headers.origin ?? '', 'access-control-allow-credentials': 'true' },
+    };
     shop.minted.set(user, (shop.minted.get(user) ?? 0) + 1);
+    if (user === 'Lee') {
+      const [status, text] = LATE[shop.minted.get(user) ?? 0] ?? [200, `${token}\n`];
+      return void response.writeHead(status, cors).end(text);
+    }
     if (pathname === '/token')
       return void response
         .writeHead(user === 'Eve' && shop.minted.get('Eve') !== 1 ? 403 : 200, {
-          ...{ 'access-control-allow-origin': headers.origin ?? '', 'access-control-allow-credentials': 'true' },
+          ...cors,
         })
         .end(token);
     const reply = `addEventListener('message', async ({ source, origin, data }) => {
@@ -64,7 +76,11 @@ t.test('a token that expires during the visit is renewed, or the page says what 
   const watchUrl = `${engine.controlUrl}/watch/${SHOW}`;
   const open = async (address: string, device: 'phone' | 'desktop') => {
     const page = await newPage(browser, device);
-    const found = { page, errors: collectErrors(page, /WebSocket|status of 40[34]/), sockets: countSockets(page) };
+    const found = {
+      page,
+      errors: collectErrors(page, /WebSocket|status of (?:40[34]|500)/),
+      sockets: countSockets(page),
+    };
     await page.goto(address, { waitUntil: 'commit' });
     return found;
   };
@@ -77,6 +93,15 @@ t.test('a token that expires during the visit is renewed, or the page says what 
   await isConnected(ana.page);
   const eve = await open(`${watchUrl}?tokenUrl=${tokenUrl('Eve')}`, 'phone');
   const silent = await open(`${shopUrl}/silent?user=Sue`, 'desktop');
+  const lee = await open(`${watchUrl}?tokenUrl=${tokenUrl('Lee')}`, 'phone');
+  await lee.page.locator('.banner', { hasText: 'The shop has not confirmed who you are yet.' }).waitFor();
+  t.equal(await lee.page.getByRole('dialog').count(), 0, 'it is not asked for a name');
+  await lee.page.getByLabel('Your message').waitFor();
+  t.equal(await lee.page.locator('.banner').count(), 0);
+  const wrong = await open(`${watchUrl}?token=%3Chtml%3E`, 'phone');
+  await wrong.page.getByRole('alert').filter({ hasText: 'This link does not open the show' }).waitFor();
+  t.notMatch(await wrong.page.locator('body').textContent(), /html|WebSocket/);
+  await wrong.page.context().close();
   const bo = await open(`${watchUrl}?token=${mint('Bo')}`, 'desktop');
   await bo.page.waitForTimeout(AFTER_MS);
 
@@ -97,6 +122,12 @@ t.test('a token that expires during the visit is renewed, or the page says what 
     await ana.page.getByLabel('Your message').waitFor();
   });
 
+  await t.test('a shop that failed at first, or sent a page, is asked again', async (t) => {
+    await isConnected(lee.page);
+    await lee.page.getByLabel('Your message').waitFor();
+    t.equal(lee.sockets(), 2, 'as a guest, then as the buyer, whose token was renewed');
+  });
+
   await t.test('a shop that has none, a parent that does not reply, and a link alone', async (t) => {
     for (const page of [eve.page, silent.page.frameLocator('iframe'), bo.page]) {
       await page.getByRole('alert').filter({ hasText: EXPIRED }).waitFor();
@@ -107,7 +138,7 @@ t.test('a token that expires during the visit is renewed, or the page says what 
     await isConnected(eve.page);
   });
   t.same(
-    [framed, silent, ana, eve, bo].flatMap(({ errors }) => errors),
+    [framed, silent, ana, eve, lee, bo].flatMap(({ errors }) => errors),
     [],
   );
 });

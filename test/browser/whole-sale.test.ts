@@ -36,7 +36,7 @@ t.test('a sale from its countdown to the order', { skip }, async (t) => {
     const terms = { currency: 'EUR', perBuyer: 1, holdMs: HOLD_MS, opensInMs: 3_000, durationMs: 60_000 };
     const zeros = Promise.all([zeroOn(ana), zeroOn(bo)]);
     const sale = await engine.office.createSale(SHOW, { id: 'drop', title: 'Drop', ...terms, skus }, 'k-drop');
-    for (const page of [ana, bo]) await button(page, /^Not open yet: Plain Tee/).waitFor();
+    for (const page of [ana, bo]) await button(page, /^Opens in: Plain Tee/).waitFor();
     const [first, second] = await zeros;
     t.ok(Math.abs(first - second) <= TOGETHER_MS, `${Math.abs(first - second)} ms apart`);
     const early = (sale.opensAt ?? 0) - Math.min(first, second);

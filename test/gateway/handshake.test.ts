@@ -11,6 +11,8 @@ t.test('a first viewer is rejected after the upgrade: no such show, or no token 
   const lost = await world.connect({ show: 'nosuchshow', token: world.token('ann', { show: 'nosuchshow' }) });
   t.match(await lost.type('bye'), { code: 4203, reason: 'show_gone', message: String });
   t.equal((await lost.closed).code, 4203);
+  const unnamed = await refusedAfterUpgrade(`${world.node.url}/v1/shows/`, ['stampede.v1.json']);
+  t.match(unnamed, { code: 4203, bye: { reason: 'show_gone' } }, 'an empty id');
   const guest = await world.connect({ token: null });
   t.match(await guest.type('bye'), { code: 4202 }, 'the room is not loaded yet');
   const url = `${world.node.url}/v1/shows/${world.show}`;

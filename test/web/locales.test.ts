@@ -28,6 +28,28 @@ t.test('all languages have the same texts with the same values', async (t) => {
   }
 });
 
+t.test('each text is used: by its key, or by the last part of its key', (t) => {
+  const sources = ['src/web', 'src/protocol', 'src/client']
+    .flatMap((root) =>
+      readdirSync(join(ROOT, root), { recursive: true, encoding: 'utf8' })
+        .filter((file) => /\.tsx?$/.test(file))
+        .map((file) => readFileSync(join(ROOT, root, file), 'utf8')),
+    )
+    .join('\n');
+  const isUsed = (key: string): boolean => {
+    const dot = key.lastIndexOf('.');
+    if (sources.includes(`'${key}'`)) return true;
+    const isMadeFromCode = dot > 0 && sources.includes(`\`${key.slice(0, dot)}.\${`);
+    return isMadeFromCode && new RegExp(`\\b${key.slice(dot + 1)}\\b`).test(sources);
+  };
+  const shown = Object.keys(en).filter((key) => key !== 'name' && !key.endsWith('.text'));
+  t.same(
+    shown.filter((key) => !isUsed(key)),
+    [],
+  );
+  t.end();
+});
+
 t.test('the first language of the viewer that has texts is chosen', async (t) => {
   t.equal(chooseLocale(['nl', 'de-AT', 'en']), 'de-AT');
   t.equal(chooseLocale(['constructor', 'xx']), 'en');

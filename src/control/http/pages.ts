@@ -7,6 +7,8 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import fastifyStatic from '@fastify/static';
+import { isId } from '../../domain/mistakes.ts';
+import { LIMITS } from '../../limits.ts';
 import type { App } from './routing.ts';
 
 /** The folders of modules contain declarations too, which are not served. */
@@ -59,8 +61,38 @@ export async function registerPages(
     query.show === undefined ? reply.sendFile('shop.html') : reply.redirect(`watch/${url.slice(1)}`),
   );
   app.get('/watch/', { config: { open: true } }, (_request, reply) => reply.sendFile('viewer.html'));
+  app.get('/watch', { config: { open: true } }, ({ url }, reply) => reply.redirect(`watch/${queryOf(url)}`));
   app.get<{ Params: { show: string } }>('/watch/:show', { config: { open: true } }, async (request, reply) => {
-    if (await isMissing(request.params.show)) reply.code(404);
+    const { show } = request.params;
+    if (!isId(show) || (await isMissing(show))) reply.code(404);
     return reply.sendFile('viewer.html');
   });
+  // The page names its files relative to its own address, which has one part for the show.
+  app.get<{ Params: Record<'show' | '*', string> }>('/watch/:show/*', { config: { open: true } }, (request, reply) => {
+    const { show, '*': rest } = request.params;
+    const up = '../'.repeat(rest.split('/').length);
+    const id = rest === '' ? show : `${show}/${rest}`;
+    return reply.redirect(`${up}${encodeURIComponent(id)}${queryOf(request.url)}`);
+  });
+}
+
+const queryOf = (url: string): string => (url.includes('?') ? url.slice(url.indexOf('?')) : '');
+
+/** The router refuses some addresses before any route: those of the page are of a show that is missing. */
+export function routableUrl(url: string): string {
+  const id = /^\/watch\/([^/?#]+)/.exec(url)?.[1];
+  if (id === undefined || (id.length <= LIMITS.keyCharsMax && isDecodable(id))) return url;
+  return `/watch/${NO_SHOW}${queryOf(url)}`;
+}
+
+/** Not an id of any show. */
+const NO_SHOW = '-';
+
+function isDecodable(text: string): boolean {
+  try {
+    decodeURIComponent(text);
+    return true;
+  } catch {
+    return false;
+  }
 }

@@ -28,7 +28,7 @@ export const publicShows: Resource = {
           .header('etag', etag)
           .header('access-control-allow-origin', '*')
           .header('access-control-expose-headers', 'date, etag');
-        if (isKnown(request.headers['if-none-match'], etag)) return reply.code(304).send(null);
+        if (isKnown(request.headers['if-none-match'], etag)) return reply.code(304).send(undefined as never);
         // Encoded once for all, so it is sent as it is.
         return reply.type('application/json').send(body as never);
       },

@@ -29,14 +29,23 @@ export const watchUrl = (show: string): URL => new URL(`watch/${encodeURICompone
 /** Returns the show in the address: `watch/<show>` or `?show=<show>`. */
 export function showFromAddress(): string | null {
   const path = /^watch\/([^/]+)\/?$/.exec(location.pathname.slice(ROOT.pathname.length))?.[1];
-  return path === undefined ? new URLSearchParams(location.search).get('show') : decodeURIComponent(path);
+  return (path === undefined ? new URLSearchParams(location.search).get('show') : decoded(path)) || null;
+}
+
+/** An address that cannot be decoded is of no show. */
+function decoded(path: string): string {
+  try {
+    return decodeURIComponent(path);
+  } catch {
+    return path;
+  }
 }
 
 /** Moves a token from the address to the tab's storage, so that it is not copied or bookmarked. */
 export function takeTokenFromAddress(show: string): string | null {
   const url = new URL(location.href);
-  const token = url.searchParams.get('token');
-  if (token === null) return null;
+  const token = url.searchParams.get('token')?.trim();
+  if (token === undefined) return null;
   tabStorage.set(`token.${show}`, token);
   url.searchParams.delete('token');
   history.replaceState(null, '', url);

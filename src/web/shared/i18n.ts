@@ -68,9 +68,17 @@ function fill(text: string | Readonly<Record<string, string>>, values: Values): 
   const template = typeof text === 'string' ? text : (text[plurals.select(Number(values.n ?? 0))] ?? text.other ?? '');
   return template.replace(/\{(\w+)\}/g, (_, name: string) => {
     const value = values[name];
-    return typeof value === 'number' ? number(value) : (value ?? '');
+    return typeof value === 'number' ? number(value) : isolated(value ?? '');
   });
 }
+
+const RIGHT_TO_LEFT_TEXT = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]/;
+
+/** Keeps the direction of a name inside a sentence to itself, if one of them is written from right to left. */
+const isolated = (value: string): string =>
+  RIGHT_TO_LEFT_TEXT.test(value) !== RIGHT_TO_LEFT.has(languageOf(locale)) && /\p{L}/u.test(value)
+    ? `\u2068${value}\u2069`
+    : value;
 
 export const number = (value: number): string => numbers.format(value);
 export const money = (amount: number, currency: string): string => formatMoney(amount, currency, locale);

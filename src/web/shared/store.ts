@@ -7,6 +7,8 @@ import type { Product, ReservationView, Role, SaleView, ShowView, WaitView } fro
 export const CHAT_SHOWN = 120;
 /** The page's clock ticks this often: a countdown shows a new second soon after it begins. */
 const TICK_MS = 100;
+/** So many expired holds that the server does not list are shown. */
+const EXPIRED_KEPT = 20;
 /** Without a countdown. */
 const IDLE_TICK_MS = 1_000;
 
@@ -56,8 +58,24 @@ export function createShowStore(client: StampedeClient): ShowStore {
   let timer: ReturnType<typeof setTimeout> | undefined;
   let ticksUntil = 0;
   let frame = 0;
+  let isClosed = false;
+  /** Holds whose end the server did not report, because the page was not connected. */
+  const expired = new Map<string, ReservationView>();
 
-  const read = (): void =>
+  /** What is listed, and the holds that expired before a welcome that no longer lists them. */
+  const withExpired = (listed: ReadonlyMap<string, ReservationView>): ReservationView[] => {
+    for (const known of reservations.peek())
+      if (known.state === 'held' && !listed.has(known.id) && known.heldUntil <= client.serverNow())
+        expired.set(known.id, { ...known, state: 'expired', endedAt: known.heldUntil });
+    for (const id of expired.keys()) if (listed.has(id) || expired.size > EXPIRED_KEPT) expired.delete(id);
+    return [...listed.values(), ...expired.values()];
+  };
+
+  const read = (): void => {
+    // The end of a client that the page has closed is no state to show.
+    if (!isClosed) readModel();
+  };
+  const readModel = (): void =>
     batch(() => {
       status.value = client.status;
       show.value = model.show;
@@ -66,7 +84,7 @@ export function createShowStore(client: StampedeClient): ShowStore {
       // Countdowns of a hold or a mute begin with its time, not with that of the last tick.
       const isNew = viewer.value !== client.you;
       viewer.value = client.you;
-      if (replace(reservations, model.reservations.values()) || isNew) now.value = client.serverNow();
+      if (replace(reservations, withExpired(model.reservations)) || isNew) now.value = client.serverNow();
       replace(waits, model.waits.values());
       announcement.value = model.announcement;
       viewers.value = model.viewers;
@@ -103,6 +121,7 @@ export function createShowStore(client: StampedeClient): ShowStore {
       tick();
     },
     close() {
+      isClosed = true;
       clearTimeout(timer);
       cancelAnimationFrame(frame);
       client.close();

@@ -80,8 +80,8 @@ function ShowCard({ show: { id, title, state, startsAt, posterUrl, viewers, sale
         )}
       </div>
       <div class='show-text'>
-        <h3 class='two-lines'>
-          <bdi>{title}</bdi>
+        <h3 class='two-lines' dir='auto'>
+          {title}
         </h3>
         {!isLive && startsAt !== null && <Start at={startsAt} />}
         {sale !== undefined && <Sale sale={sale} />}

@@ -6,14 +6,14 @@ import { EmptyState } from '../shared/components/empty-state.tsx';
 import { Skeleton } from '../shared/components/skeleton.tsx';
 import { Toast } from '../shared/components/toast.tsx';
 import { t, textOrNull } from '../shared/i18n.ts';
-import { Announcement, ConnectionBanner } from './banners.tsx';
+import { Announcement, ConnectionBanner, LateToken } from './banners.tsx';
 import { Chat } from './chat.tsx';
 import { Composer } from './composer.tsx';
 import { Featured } from './featured.tsx';
 import { HoldsBar, HoldsSheet } from './holds.tsx';
 import { JoinSheet, ShowSheet } from './join.tsx';
 import { SaleChips } from './sale-chips.tsx';
-import { open, phase } from './session.ts';
+import { isTokenLate, open, phase } from './session.ts';
 import { Shelf, ShopSheet } from './shelf.tsx';
 import { useSpokenSales } from './spoken.ts';
 import { Stage, type VideoShape } from './stage.tsx';
@@ -27,8 +27,8 @@ wideScreen.addEventListener('change', () => {
   isWide.value = wideScreen.matches;
 });
 
-/** 1000: this page closed the connection. */
-const CLOSED_BY_PAGE = 1000;
+const TOKEN_EXPIRED = 4201;
+const FORBIDDEN = 4202;
 const NO_SHOW = 4203;
 const TAKEN_OVER = 4204;
 
@@ -59,8 +59,7 @@ function Page({ isEmbedded }: { isEmbedded: boolean }) {
     if (title !== undefined) document.title = title;
   }, [title]);
   const { value: status } = store.status;
-  if (status.at === 'closed' && status.code !== CLOSED_BY_PAGE)
-    return <Fatal code={status.code} text={status.reason === '' ? null : status.reason} />;
+  if (status.at === 'closed') return <Fatal code={status.code} text={null} />;
   const closeSheet = (): void => {
     sheet.value = null;
   };
@@ -125,6 +124,7 @@ function Loading() {
             <h1 class='clip'>{t('connecting')}</h1>
           </header>
         </div>
+        <div role='status'>{isTokenLate.value && <LateToken />}</div>
         <section class='now'>
           <NowSkeleton />
         </section>
@@ -138,6 +138,7 @@ function Loading() {
 function Fatal({ code, text }: { code: number; text: string | null }) {
   const isTakenOver = code === TAKEN_OVER;
   const isMissing = code === NO_SHOW;
+  const isRefused = code === TOKEN_EXPIRED || code === FORBIDDEN;
   const title = textOrNull(`fatal.${code}`) ?? t(code === 0 ? 'fatal.load' : 'fatal.other');
   return (
     <main class='fatal'>
@@ -152,13 +153,13 @@ function Fatal({ code, text }: { code: number; text: string | null }) {
               {t('fatal.shows')}
             </Button>
           ) : (
-            <Button look='filled' onClick={() => void open({ again: !isTakenOver && code !== 0 })}>
-              {t(isTakenOver ? 'fatal.here' : code === 0 ? 'retry' : 'fatal.again')}
+            <Button look='filled' onClick={() => void open({ again: isRefused })}>
+              {t(isTakenOver ? 'fatal.here' : isRefused ? 'fatal.again' : 'retry')}
             </Button>
           )
         }
       >
-        {textOrNull(`fatal.${code}.text`) ?? text ?? t('error.redis_unavailable')}
+        {textOrNull(`fatal.${code}.text`) ?? text ?? t(code === 0 ? 'error.redis_unavailable' : 'fatal.other.text')}
       </EmptyState>
     </main>
   );

@@ -1,10 +1,9 @@
-import { signal } from '@preact/signals';
 import { useState } from 'preact/hooks';
-import { tabStorage } from '../shared/api.ts';
 import { Banner } from '../shared/components/banner.tsx';
 import { Button } from '../shared/components/button.tsx';
 import { Icon } from '../shared/components/icon.tsx';
 import { t } from '../shared/i18n.ts';
+import { isTokenLate } from './session.ts';
 import { useViewer } from './viewer-model.ts';
 
 /** The first attempt of a visit shows skeletons instead. */
@@ -27,16 +26,23 @@ export function ConnectionBanner() {
           <span>{t('reconnecting')}</span>
         </Banner>
       )}
+      {!isLost && isTokenLate.value && <LateToken />}
     </div>
   );
 }
 
-const DISMISSED = 'dismissed';
-const dismissedAt = signal(Number(tabStorage.get(DISMISSED) ?? 0));
+/** The shop has not sent the token of this viewer yet. */
+export function LateToken() {
+  return (
+    <Banner icon='clock'>
+      <span>{t('join.late')}</span>
+    </Banner>
+  );
+}
 
 /** One line that opens to the whole text. Dismissed until the next announcement. */
 export function Announcement() {
-  const { store } = useViewer();
+  const { store, dismissedAt, dismiss } = useViewer();
   const [openAt, setOpenAt] = useState(0);
   const { value } = store.announcement;
   const isOver = (value?.until ?? Infinity) <= store.now.value;
@@ -48,25 +54,19 @@ export function Announcement() {
         <Banner
           icon='announcement'
           actions={
-            <Button
-              look='icon'
-              label={t('dismiss')}
-              onClick={() => {
-                dismissedAt.value = value.at;
-                tabStorage.set(DISMISSED, String(value.at));
-              }}
-            >
+            <Button look='icon' label={t('dismiss')} onClick={() => dismiss(value.at)}>
               <Icon name='close' />
             </Button>
           }
         >
           <button
             type='button'
+            dir='auto'
             class={`announcement ${isOpen ? 'whole' : 'clip'}`}
             aria-expanded={isOpen}
             onClick={() => setOpenAt(isOpen ? 0 : value.at)}
           >
-            <bdi>{value.text}</bdi>
+            {value.text}
           </button>
         </Banner>
       )}

@@ -1,3 +1,4 @@
+import type { ReservationView } from '../../protocol/messages.ts';
 import { Button, type ButtonLook } from '../shared/components/button.tsx';
 import { Countdown, type CountdownProps } from '../shared/components/countdown.tsx';
 import { notify } from '../shared/components/toast.tsx';
@@ -45,7 +46,7 @@ export function BuyButton(props: BuyButtonProps) {
     case 'hold':
       return (
         <>
-          <HoldButton reservation={state.reservation} until={state.until} item={item} look={look} />
+          <HoldButton reservation={state.reservation} item={item} look={look} />
           {state.more && press('buy', t('buy.more'), 'outline')}
         </>
       );
@@ -76,48 +77,64 @@ function Press({
   );
 }
 
-function HoldButton(props: { reservation: string; until: number; item: string; look: ButtonLook }) {
-  const { store, checkout } = useViewer();
+function HoldButton(props: { reservation: string; item: string; look: ButtonLook }) {
+  const { store, isTimeUp } = useViewer();
   const hold = store.reservations.value.find(({ id }) => id === props.reservation);
-  const href = hold === undefined ? null : checkout(hold);
-  const label = `${t(href === null ? 'hold.held' : 'buy.pay', { time: '' }).replace(/\s*·\s*$/, '')}: ${props.item}`;
+  const { value: isOver } = useStable(() => hold === undefined || isTimeUp(hold), [isTimeUp, hold]);
+  if (hold !== undefined && !isOver) return <RunningHold {...props} hold={hold} />;
   return (
     <Button
-      look={href === null ? 'tonal' : props.look}
       class='buy'
-      href={href ?? undefined}
-      inactive={href === null}
-      label={label}
-      data={{ 'data-action': href === null ? 'none' : 'pay' }}
-      onClick={() => href === null && notify(t('hold.next'))}
+      inactive
+      label={`${t('hold.timeUp')}: ${props.item}`}
+      data={{ 'data-action': 'none' }}
+      onClick={() => notify(t('hold.timeUpNext'))}
     >
-      <TimedText
-        text={href === null ? 'buy.hold' : 'buy.pay'}
-        to={props.until}
-        from={hold?.createdAt}
-        now={store.now}
-      />
+      {t('hold.timeUp')}
     </Button>
   );
+}
+
+function RunningHold({ hold, item, look }: { hold: ReservationView; item: string; look: ButtonLook }) {
+  const { checkout } = useViewer();
+  if (checkout(hold) !== null) return <PayButton hold={hold} item={item} look={look} />;
+  return (
+    <Button look='tonal' class='buy' inactive data={{ 'data-action': 'none' }} onClick={() => notify(t('hold.next'))}>
+      <HoldTime text='buy.hold' hold={hold} item={item} />
+    </Button>
+  );
+}
+
+/** A link to where the hold is paid. */
+export function PayButton({ hold, item, look }: { hold: ReservationView; item: string; look: ButtonLook }) {
+  const { checkout } = useViewer();
+  return (
+    <Button look={look} class='buy' href={checkout(hold) ?? ''} data={{ 'data-action': 'pay' }}>
+      <HoldTime text='buy.pay' hold={hold} item={item} />
+    </Button>
+  );
+}
+
+function HoldTime({ text, hold, item }: { text: TimedKey; hold: ReservationView; item: string }) {
+  const { store } = useViewer();
+  return <TimedText text={text} item={item} to={hold.heldUntil} from={hold.createdAt} now={store.now} />;
 }
 
 /** What cannot be pressed now stays in its place and keeps the focus. A press explains it. */
 function Inactive({ state, sku, sale, item }: BuyButtonProps & { state: BuyState }) {
   const { store } = useViewer();
   const text = inactiveText(state);
-  // Screen readers would read a countdown in the label again and again.
-  const label = `${state.kind === 'opens' ? t('buy.soon') : text}: ${item}`;
   const reason = (): string =>
     state.kind === 'opens' ? t('buy.opens', { time: countdownText(state.at - store.now.peek()) }) : text;
   return (
     <Button
       class='buy'
       inactive
-      label={label}
+      label={state.kind === 'opens' ? undefined : `${text}: ${item}`}
       data={{ 'data-sku': sku, 'data-sale': sale, 'data-action': 'none' }}
       onClick={() => notify(`${item}: ${reason()}.`)}
     >
-      {state.kind === 'opens' ? <TimedText text='buy.opens' to={state.at} now={store.now} /> : text}
+      {state.kind === 'opens' ? <TimedText text='buy.opens' item={item} to={state.at} now={store.now} /> : text}
     </Button>
   );
 }
@@ -142,14 +159,20 @@ function inactiveText({ kind }: BuyState): string {
 
 type TimedKey = 'buy.hold' | 'buy.pay' | 'buy.opens';
 
-/** A text with a countdown inside, in the order of the language. */
-export function TimedText({ text, ...time }: { text: TimedKey } & CountdownProps) {
-  const [before = '', after = ''] = t(text, { time: '\u0000' }).split('\u0000');
+/**
+ * A text with a countdown inside, in the order of the language. Screen readers get the words and the
+ * item, because they would read the countdown again and again.
+ */
+function TimedText({ text, item, ...time }: { text: TimedKey; item: string } & CountdownProps) {
+  const [before = '', between = '', after = ''] = t(text, { time: '\ue000' }).split(/(\s*·?\s*)\ue000/);
   return (
-    <span>
-      {before}
-      <Countdown {...time} />
-      {after}
-    </span>
+    <>
+      <span class='sr'>{`${`${before}${after}`.trim()}: ${item}`}</span>
+      <span aria-hidden='true'>
+        {`${before}${between}`}
+        <Countdown {...time} />
+        {after}
+      </span>
+    </>
   );
 }

@@ -7,7 +7,6 @@ import { Button } from '../shared/components/button.tsx';
 import { Badge } from '../shared/components/chip.tsx';
 import { Icon } from '../shared/components/icon.tsx';
 import { t } from '../shared/i18n.ts';
-import { ownMessages } from './composer.tsx';
 import { useViewer } from './viewer-model.ts';
 
 const AT_END_PX = 48;
@@ -18,7 +17,7 @@ const MARK_LOOKS = { 1: undefined, 2: 'accent', 3: 'accent' } as const;
  * a button says how many messages came since.
  */
 export function Chat() {
-  const { store } = useViewer();
+  const { store, ownMessages } = useViewer();
   const log = useRef<HTMLDivElement>(null);
   const isAtEnd = useSignal(true);
   const shown = useSignal<readonly ChatMessage[]>(store.chat.peek());
@@ -100,9 +99,9 @@ class Message extends Component<{ message: ChatMessage; isOwn: boolean }> {
     const { id, name, text, mark } = this.props.message;
     return (
       <p class={this.props.isOwn ? 'message own' : 'message'} data-id={id}>
-        <span class='name' style={{ '--hue': String(hueOf(name)) }}>
-          <bdi>{name}</bdi>
-        </span>
+        <bdi class='name' style={{ '--hue': String(hueOf(name)) }}>
+          {name}
+        </bdi>
         {(mark === 1 || mark === 2 || mark === 3) && <Badge look={MARK_LOOKS[mark]}>{t(`mark.${mark}`)}</Badge>}
         <span class='sr'>: </span>
         <bdi class='text'>{text}</bdi>

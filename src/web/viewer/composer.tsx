@@ -1,32 +1,20 @@
-import { signal, useComputed, useSignal, useSignalEffect } from '@preact/signals';
+import { useComputed, useSignal, useSignalEffect } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
 import { LIMITS } from '../../protocol/limits.ts';
-import { tabStorage } from '../shared/api.ts';
 import { Button } from '../shared/components/button.tsx';
 import { Icon } from '../shared/components/icon.tsx';
 import { notify } from '../shared/components/toast.tsx';
 import { t, waitText } from '../shared/i18n.ts';
 import { Hearts } from './hearts.tsx';
-import { watch } from './session.ts';
+import { isTokenLate, watch } from './session.ts';
 import { refusalText, useViewer } from './viewer-model.ts';
 
-const OWN_KEPT = 200;
-const OWN = 'own-messages';
 const MISSED_COLLECTED_MS = 2_000;
 
 /** Why the viewer may not write until then. */
 interface Pause {
   readonly text: 'chat.slow' | 'chat.muted';
   readonly until: number;
-}
-
-/** Ids of messages that this tab has sent. */
-export const ownMessages = signal<ReadonlySet<number>>(new Set((tabStorage.get(OWN) ?? '').split(',').map(Number)));
-
-function rememberOwn(id: number): void {
-  const ids = [...ownMessages.value, id].slice(-OWN_KEPT);
-  ownMessages.value = new Set(ids);
-  tabStorage.set(OWN, ids.join(','));
 }
 
 /** The bottom bar: message, heart and, where the products are in a sheet, the shop. */
@@ -58,6 +46,7 @@ export function Composer({ hasShop }: { hasShop: boolean }) {
 
 function GuestField() {
   const { sheet } = useViewer();
+  if (isTokenLate.value) return <p class='bar-note'>{t('join.late')}</p>;
   if (watch.value?.demoTokens !== true) return <p class='bar-note'>{t('join.link')}</p>;
   return (
     <Button
@@ -73,7 +62,7 @@ function GuestField() {
 }
 
 function MessageField() {
-  const { store } = useViewer();
+  const { store, rememberOwn } = useViewer();
   const input = useRef<HTMLInputElement>(null);
   const pause = useSignal<Pause | null>(null);
   const note = useComputed(() => {

@@ -8,6 +8,8 @@ const FLOATS_MAX = 12;
 const FLOATS_PER_CHANGE = 3;
 const FLOAT_MS = 2_200;
 
+const calm = matchMedia('(prefers-reduced-motion: reduce)');
+
 /** Sends hearts, and lets those of all viewers rise. */
 export function Hearts({ disabled }: { disabled: boolean }) {
   const { store } = useViewer();
@@ -16,7 +18,7 @@ export function Hearts({ disabled }: { disabled: boolean }) {
   const count = store.hearts.value;
   const float = (): void => {
     const { current } = floats;
-    if (current === null || current.childElementCount >= FLOATS_MAX) return;
+    if (current === null || current.childElementCount >= FLOATS_MAX || calm.matches) return;
     const heart = document.createElement('span');
     heart.textContent = '♥';
     heart.style.setProperty('--drift', `${Math.round(Math.random() * 48 - 24)}px`);
@@ -33,14 +35,16 @@ export function Hearts({ disabled }: { disabled: boolean }) {
     <Button
       class='heart'
       disabled={disabled}
-      label={t('hearts', { n: count })}
       onClick={() => {
         store.client.heart();
         float();
       }}
     >
+      <span class='sr'>{t('hearts', { n: count })}</span>
       <Icon name='heart' solid />
-      <span class='figures'>{count > 9_999 ? compact(count) : number(count)}</span>
+      <span class='figures' aria-hidden='true'>
+        {count > 9_999 ? compact(count) : number(count)}
+      </span>
       <span class='floats' ref={floats} aria-hidden='true' />
     </Button>
   );

@@ -7,7 +7,7 @@ import { EmptyState } from '../shared/components/empty-state.tsx';
 import { Price } from '../shared/components/price.tsx';
 import { Sheet } from '../shared/components/sheet.tsx';
 import { t } from '../shared/i18n.ts';
-import { TimedText } from './buy-button.tsx';
+import { PayButton } from './buy-button.tsx';
 import { useViewer } from './viewer-model.ts';
 
 const LOOKS: Readonly<Partial<Record<ReservationView['state'], BadgeLook>>> = { held: 'warning', confirmed: 'success' };
@@ -37,11 +37,12 @@ export function HoldsBar() {
 }
 
 function Hold({ hold, inSheet = false }: { hold: ReservationView; inSheet?: boolean }) {
-  const { store, itemsText, checkout, isHoldFeatured, release } = useViewer();
+  const { store, itemsText, checkout, isHoldFeatured, isTimeUp, release } = useViewer();
   const [isReleasing, setReleasing] = useState(false);
   const rest = (hold.heldUntil - store.now.value) / Math.max(1, hold.heldUntil - hold.createdAt);
   const share = `scaleX(${Math.max(0, Math.min(1, rest))})`;
-  const href = checkout(hold);
+  const isOver = isTimeUp(hold);
+  const next = isOver ? t('hold.timeUpNext') : checkout(hold) === null ? t('hold.next') : null;
   return (
     <div class='hold' data-state='held' data-reservation={hold.id}>
       <div class='hold-line' aria-hidden='true'>
@@ -49,36 +50,38 @@ function Hold({ hold, inSheet = false }: { hold: ReservationView; inSheet?: bool
       </div>
       <div class='hold-text'>
         <p class='hold-head'>
-          {t(hold.offer ? 'hold.offer' : 'hold.held')}
-          <span class='hold-time'>
-            <span class='sr'>{t('hold.timeLeft')} </span>
-            <Countdown now={store.now} to={hold.heldUntil} from={hold.createdAt} />
-          </span>
+          {t(isOver ? 'hold.timeUp' : hold.offer ? 'hold.offer' : 'hold.held')}
+          {!isOver && (
+            <span class='hold-time'>
+              <span class='sr'>{t('hold.timeLeft')} </span>
+              <Countdown now={store.now} to={hold.heldUntil} from={hold.createdAt} />
+            </span>
+          )}
         </p>
         <p class='hold-items'>
           <bdi class='clip'>{itemsText(hold)}</bdi>
           <Price amount={hold.amount} currency={hold.currency} />
         </p>
-        {href === null && <p class='hold-next'>{t('hold.next')}</p>}
+        {next !== null && <p class='hold-next'>{next}</p>}
       </div>
-      <div class='hold-actions'>
-        <Button
-          look='text'
-          disabled={isReleasing}
-          label={`${t('hold.release')}: ${itemsText(hold)}`}
-          onClick={() => {
-            setReleasing(true);
-            void release(hold.id).finally(() => setReleasing(false));
-          }}
-        >
-          {t('hold.release')}
-        </Button>
-        {href !== null && (inSheet || !isHoldFeatured.value) && (
-          <Button look='filled' href={href}>
-            <TimedText text='buy.pay' to={hold.heldUntil} from={hold.createdAt} now={store.now} />
+      {!isOver && (
+        <div class='hold-actions'>
+          <Button
+            look='text'
+            disabled={isReleasing}
+            label={`${t('hold.release')}: ${itemsText(hold)}`}
+            onClick={() => {
+              setReleasing(true);
+              void release(hold.id).finally(() => setReleasing(false));
+            }}
+          >
+            {t('hold.release')}
           </Button>
-        )}
-      </div>
+          {checkout(hold) !== null && (inSheet || !isHoldFeatured.value) && (
+            <PayButton look='filled' hold={hold} item={itemsText(hold)} />
+          )}
+        </div>
+      )}
     </div>
   );
 }

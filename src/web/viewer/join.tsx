@@ -58,7 +58,11 @@ export function JoinSheet({ onClose }: { onClose?: () => void }) {
   const title = watch.value?.show.title;
   return (
     <Sheet title={t('join.title')} onClose={onClose}>
-      {title !== undefined && <p class='muted join-show'>{title}</p>}
+      {title !== undefined && (
+        <p class='muted join-show' dir='auto'>
+          {title}
+        </p>
+      )}
       <JoinForm
         label={t('join.name')}
         maxLength={NAME_CHARS_MAX}

@@ -69,11 +69,11 @@ export function OfferBody({ offer, view, heading, text, primary }: OfferBodyProp
 function Names({ view: { title, brand }, heading: Heading }: Pick<OfferBodyProps, 'view' | 'heading'>) {
   return (
     <>
-      <p class='brand clip'>
-        <bdi>{brand}</bdi>
+      <p class='brand clip' dir='auto'>
+        {brand}
       </p>
-      <Heading class='title two-lines' title={title}>
-        <bdi>{title}</bdi>
+      <Heading class='title two-lines' dir='auto' title={title}>
+        {title}
       </Heading>
     </>
   );

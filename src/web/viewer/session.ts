@@ -1,11 +1,12 @@
 /** How the page comes to a show: its address, a token or a name, then a connection. */
 import { signal } from '@preact/signals';
+import { Backoff } from '../../client/backoff.ts';
 import { connect } from '../../client/index.ts';
 import type { ShowState } from '../../protocol/messages.ts';
 import { ApiError, callApi, showFromAddress, tabStorage, takeTokenFromAddress, watchUrl } from '../shared/api.ts';
 import { t } from '../shared/i18n.ts';
 import { createShowStore } from '../shared/store.ts';
-import { canRenew, hasTokenUrl, nextToken } from './token.ts';
+import { canRenew, hasTokenUrl, isToken, nextToken } from './token.ts';
 import { createViewerModel, type ViewerModel } from './viewer-model.ts';
 
 interface Watch {
@@ -28,16 +29,25 @@ export type Phase =
 const TOKEN_EXPIRED = 4201;
 const NO_TOKEN = 4202;
 const SHOW_NOT_FOUND = 4203;
+/** A shop that has not sent the token by then is asked in the background. */
+const TOKEN_PATIENCE_MS = 4_000;
+const TOKEN_RETRY = { firstMs: 1_000, maxMs: 30_000, random: Math.random };
+const TOKEN_RETRY_MIN_MS = 1_000;
 
 export const phase = signal<Phase>({ at: 'loading' });
 export const watch = signal<Watch | null>(null);
+/** Did the shop not send the first token yet? It is asked again and again. */
+export const isTokenLate = signal(false);
 
 let show = '';
+/** Identifies the visit: what an earlier one waits for does not count. */
+let visit = 0;
 let running: ViewerModel | null = null;
 
 /** Joins the show of the address. `again`: without the token of this tab. */
 export async function open({ again = false } = {}): Promise<void> {
   stop();
+  const current = newVisit();
   phase.value = { at: 'loading' };
   const named = showFromAddress();
   if (named === null) {
@@ -55,20 +65,57 @@ export async function open({ again = false } = {}): Promise<void> {
     return;
   }
   if (again) tabStorage.set(`token.${show}`, null);
-  const token = await tokenOfVisit(again);
-  if (token !== null) start(token);
-  else if (watch.value.guests) start(null, watch.value.demoTokens && watch.value.show.state !== 'ended');
-  else if (watch.value.demoTokens) phase.value = { at: 'askName' };
+  const token = await tokenOfVisit(again, current);
+  if (current === visit) begin(token);
+}
+
+function newVisit(): number {
+  isTokenLate.value = false;
+  visit += 1;
+  return visit;
+}
+
+function begin(token: string | null): void {
+  const { guests = false, demoTokens = false, show: summary } = watch.value ?? {};
+  if (token !== null && isToken(token)) start(token);
+  else if (token !== null) phase.value = { at: 'failed', code: NO_TOKEN, text: null };
+  else if (guests) start(null, demoTokens && !isTokenLate.value && summary?.state !== 'ended');
+  else if (isTokenLate.value) phase.value = { at: 'loading' };
+  else if (demoTokens) phase.value = { at: 'askName' };
   else phase.value = { at: 'failed', code: NO_TOKEN, text: t('join.closed') };
 }
 
 /** With `tokenUrl` the shop decides at each visit: another person may have logged in. */
-async function tokenOfVisit(again: boolean): Promise<string | null> {
+async function tokenOfVisit(again: boolean, current: number): Promise<string | null> {
   const given = again ? null : takeTokenFromAddress(show);
   if (given !== null) return given;
   const known = tabStorage.get(`token.${show}`);
-  return again || hasTokenUrl ? nextToken().catch(() => known) : known;
+  if (!again && !hasTokenUrl) return known;
+  const reply = nextToken();
+  const token = await Promise.race([reply.catch(() => undefined), sleep(TOKEN_PATIENCE_MS)]);
+  if (token !== undefined) return token;
+  if (known === null && current === visit) {
+    isTokenLate.value = true;
+    void followShop(reply, current);
+  }
+  return known;
 }
+
+/** Asks until the shop has decided. Until then the viewer watches as a guest, if the show allows it. */
+async function followShop(first: Promise<string | null>, current: number): Promise<void> {
+  const backoff = new Backoff(TOKEN_RETRY);
+  for (let reply = first; current === visit; reply = nextToken()) {
+    const token = await reply.catch(() => undefined);
+    if (current !== visit) return;
+    if (token !== undefined) {
+      isTokenLate.value = false;
+      return token === null && running !== null ? undefined : begin(token);
+    }
+    await sleep(backoff.nextMs(TOKEN_RETRY_MIN_MS));
+  }
+}
+
+const sleep = (ms: number): Promise<undefined> => new Promise((done) => setTimeout(done, ms, undefined));
 
 export function openShow(id: string): void {
   history.replaceState(null, '', watchUrl(id));
@@ -81,6 +128,7 @@ export async function joinAs(name: string): Promise<string | null> {
     const path = `v1/shows/${encodeURIComponent(show)}/demo-tokens`;
     const { token } = await callApi<{ token: string }>('POST', path, { name });
     tabStorage.set(`token.${show}`, token);
+    newVisit();
     start(token);
     return null;
   } catch (error) {
@@ -92,7 +140,7 @@ function start(token: string | null, asksName = false): void {
   stop();
   const url = watch.value?.gatewayUrl ?? '';
   const identity = token === null ? {} : { token: canRenew ? renewedFrom(token) : token };
-  running = createViewerModel(createShowStore(connect({ url, show, ...identity })));
+  running = createViewerModel(createShowStore(connect({ url, show, ...identity })), show);
   if (asksName) running.sheet.value = 'join';
   phase.value = { at: 'running', viewer: running };
 }

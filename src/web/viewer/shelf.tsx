@@ -134,10 +134,10 @@ function ShelfSection(props: { section: Section; isOpen: boolean; primary: boole
   );
   if (sale !== undefined)
     return (
-      <section class='shelf-section' aria-label={sale.title}>
+      <section class='shelf-section'>
         <header class='shelf-head'>
-          <h2 class='clip'>
-            <bdi>{sale.title}</bdi>
+          <h2 class='clip' dir='auto'>
+            {sale.title}
           </h2>
           <SaleLine sale={sale} />
           <p class='terms'>
@@ -150,8 +150,8 @@ function ShelfSection(props: { section: Section; isOpen: boolean; primary: boole
   return (
     <details class='shelf-section' open={isOpen}>
       <summary>
-        <h2 class='clip'>
-          <bdi>{brandName(section.brand ?? '')}</bdi>
+        <h2 class='clip' dir='auto'>
+          {brandName(section.brand ?? '')}
         </h2>
         <Icon name='down' />
       </summary>

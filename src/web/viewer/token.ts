@@ -6,6 +6,9 @@
 /** Of the question to the parent page, and of its reply. */
 const MESSAGE = 'stampede:token';
 const PARENT_REPLIES_MS = 3_000;
+const SHOP_REPLIES_MS = 10_000;
+/** What may be a part of a subprotocol: without it, `new WebSocket` throws. */
+const TOKEN = /^[\w!#$%&'*+.^`|~-]+$/;
 
 const tokenUrl = new URLSearchParams(location.search).get('tokenUrl');
 const isFramed = window.parent !== window;
@@ -14,6 +17,8 @@ const isFramed = window.parent !== window;
 export const hasTokenUrl = tokenUrl !== null;
 export const canRenew = hasTokenUrl || isFramed;
 
+export const isToken = (text: string): boolean => TOKEN.test(text);
+
 /** Returns the next token, or null if the shop has none. Rejects if a later try may succeed. */
 export async function nextToken(): Promise<string | null> {
   if (tokenUrl !== null) return fetchToken(tokenUrl);
@@ -21,10 +26,17 @@ export async function nextToken(): Promise<string | null> {
 }
 
 async function fetchToken(url: string): Promise<string | null> {
-  const response = await fetch(url, { credentials: 'include', cache: 'no-store' });
+  const response = await fetch(url, {
+    ...{ credentials: 'include', cache: 'no-store' },
+    signal: AbortSignal.timeout(SHOP_REPLIES_MS),
+  });
   if (response.status === 429 || response.status >= 500)
     throw new Error(`The server of the tokens responded with ${response.status}.`);
-  return response.ok ? (await response.text()).trim() || null : null;
+  if (!response.ok) return null;
+  const text = (await response.text()).trim();
+  // The page of a proxy or a login: a later try may bring a token.
+  if (text !== '' && !isToken(text)) throw new Error('The server of the tokens sent other text.');
+  return text || null;
 }
 
 function askParent(): Promise<string | null> {
@@ -38,7 +50,8 @@ function askParent(): Promise<string | null> {
     const timer = setTimeout(end, PARENT_REPLIES_MS, null);
     const onMessage = ({ source, data }: MessageEvent): void => {
       if (source !== window.parent || data?.type !== MESSAGE) return;
-      end(typeof data.token === 'string' && data.token !== '' ? data.token : null);
+      const token = typeof data.token === 'string' ? data.token.trim() : '';
+      end(isToken(token) ? token : null);
     };
     addEventListener('message', onMessage, ending);
     // It has no secret, and only pages that FRAME_ANCESTORS allows can be the parent.

@@ -7,27 +7,32 @@ import { useViewer } from './viewer-model.ts';
 export function TopBar() {
   const { store, show, sheet, holds } = useViewer();
   const { value } = show;
+  const held = t('holds.count', { n: holds.value.length });
   const hasOrders = store.reservations.value.length > 0;
   return (
     <header class='top'>
       {value?.state === 'live' && <Badge look='live'>{t('live')}</Badge>}
       {value?.state === 'ended' && <Badge>{t('ended')}</Badge>}
       {value?.state === 'planned' && value.startsAt !== null && <Badge>{dateTime(value.startsAt)}</Badge>}
-      <h1 class='clip' title={value?.title}>
-        <bdi>{value?.title ?? t('connecting')}</bdi>
+      <h1 class='clip' dir='auto' title={value?.title}>
+        {value?.title ?? t('connecting')}
       </h1>
       <Viewers />
       {hasOrders && (
         <Button
           look='icon'
           class='mine'
-          label={t('holds.title')}
           onClick={() => {
             sheet.value = 'holds';
           }}
         >
+          <span class='sr'>{holds.value.length > 0 ? `${t('holds.title')}: ${held}` : t('holds.title')}</span>
           <Icon name='receipt' />
-          {holds.value.length > 0 && <span class='dot figures'>{number(holds.value.length)}</span>}
+          {holds.value.length > 0 && (
+            <span class='dot figures' aria-hidden='true'>
+              {number(holds.value.length)}
+            </span>
+          )}
         </Button>
       )}
       <span class='sr' role='status'>

@@ -6,6 +6,9 @@ interface Listener {
   readonly onFailed: () => void;
 }
 
+/** So many parts in a row that do not load, while nothing plays, are a stream that does not work. */
+const FAILED_PARTS_MAX = 3;
+
 const isHls = (url: string): boolean => /\.m3u8(?:$|[?#])/i.test(url);
 
 /** Starts a video. Returns a function that stops it. */
@@ -47,7 +50,14 @@ async function loadHls(video: HTMLVideoElement, url: string, onFailed: () => voi
   // A worker would need a script from a blob, which the content security policy forbids.
   const hls = new Hls({ enableWorker: false });
   let hasRecovered = false;
-  hls.on(Hls.Events.ERROR, (_, { fatal, type }) => {
+  let failedParts = 0;
+  hls.on(Hls.Events.FRAG_LOADED, () => {
+    failedParts = 0;
+  });
+  hls.on(Hls.Events.ERROR, (_, { fatal, type, frag }) => {
+    // The library itself tries for more than half a minute.
+    if (frag !== undefined && type === Hls.ErrorTypes.NETWORK_ERROR) failedParts += 1;
+    if (failedParts >= FAILED_PARTS_MAX && video.readyState < video.HAVE_FUTURE_DATA) return onFailed();
     if (!fatal) return;
     if (type !== Hls.ErrorTypes.MEDIA_ERROR || hasRecovered) return onFailed();
     hasRecovered = true;

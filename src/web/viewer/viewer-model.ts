@@ -4,6 +4,7 @@ import { createContext } from 'preact';
 import { useContext } from 'preact/hooks';
 import { type ClientFailure, checkoutAddress, type Outcome, type ReserveResult } from '../../client/index.ts';
 import type { Product, ReservationView, SaleView, ShowView } from '../../protocol/messages.ts';
+import { tabStorage } from '../shared/api.ts';
 import { notify, say } from '../shared/components/toast.tsx';
 import { t, textOrNull } from '../shared/i18n.ts';
 import { stable } from '../shared/stable.ts';
@@ -31,7 +32,7 @@ export interface ViewerModel {
   readonly active: ReadonlySignal<readonly string[]>;
   readonly sections: ReadonlySignal<readonly Section[]>;
   readonly featured: ReadonlySignal<Offer | null>;
-  /** Holds that are not over, the first to expire first. */
+  /** Holds that are not over, the first to expire first. Those whose time is up come last. */
   readonly holds: ReadonlySignal<readonly ReservationView[]>;
   /** Id of the sale that the viewer chose to see alone. */
   readonly filter: ReadonlySignal<string | null>;
@@ -49,14 +50,29 @@ export interface ViewerModel {
   readonly buyState: (sale: string, sku: string) => BuyState | null;
   readonly act: (action: Action, sale: string, sku: string, label: string) => Promise<void>;
   readonly release: (reservation: string) => Promise<void>;
+  /** Has the time of a hold run out? Until the page is told what became of it, nothing can be done. */
+  readonly isTimeUp: (reservation: ReservationView) => boolean;
+  /** Ids of messages that this tab has sent in this show. */
+  readonly ownMessages: ReadonlySignal<ReadonlySet<number>>;
+  readonly rememberOwn: (message: number) => void;
+  /** When the announcement was made that the viewer dismissed last. */
+  readonly dismissedAt: ReadonlySignal<number>;
+  readonly dismiss: (announcedAt: number) => void;
 }
 
 export type Action = 'buy' | 'join' | 'leave';
 
 export const refusalText = ({ code, message }: ClientFailure): string => textOrNull(`error.${code}`) ?? message;
 
-export function createViewerModel(store: ShowStore): ViewerModel {
+/** Of the messages of this tab. */
+const OWN_KEPT = 200;
+
+/** `showId`: what the tab remembers belongs to one show. */
+export function createViewerModel(store: ShowStore, showId: string): ViewerModel {
   const { client, show } = store;
+  const [ownKey, dismissedKey] = [`own.${showId}`, `dismissed.${showId}`];
+  const ownMessages = signal<ReadonlySet<number>>(new Set((tabStorage.get(ownKey) ?? '').split(',').map(Number)));
+  const dismissedAt = signal(Number(tabStorage.get(dismissedKey) ?? 0));
   const sending = signal<ReadonlySet<string>>(new Set());
   const chosenSale = signal<string | null>(null);
   const productById = computed(() => new Map(store.products.value.map((product) => [product.id, product])));
@@ -70,8 +86,11 @@ export function createViewerModel(store: ShowStore): ViewerModel {
   const filter = computed(() => (active.value.includes(chosenSale.value ?? '') ? chosenSale.value : null));
   const sections = stable(() => sectionsOf(catalogue.value, filter.value));
   const featured = stable(() => featuredOffer(catalogue.value, sections.value));
+  const isTimeUp = ({ heldUntil }: ReservationView): boolean => store.now.value >= heldUntil;
   const holds = stable(() =>
-    store.reservations.value.filter(({ state }) => state === 'held').sort((a, b) => a.heldUntil - b.heldUntil),
+    store.reservations.value
+      .filter(({ state }) => state === 'held')
+      .sort((a, b) => Number(isTimeUp(a)) - Number(isTimeUp(b)) || a.heldUntil - b.heldUntil),
   );
 
   const chosen = signal<ReadonlyMap<string, string>>(new Map());
@@ -180,6 +199,18 @@ export function createViewerModel(store: ShowStore): ViewerModel {
     async release(reservation) {
       const outcome = await client.release(reservation);
       if (!outcome.ok) notify(refusalText(outcome.error));
+    },
+    isTimeUp,
+    ownMessages,
+    rememberOwn(message) {
+      const ids = [...ownMessages.value, message].slice(-OWN_KEPT);
+      ownMessages.value = new Set(ids);
+      tabStorage.set(ownKey, ids.join(','));
+    },
+    dismissedAt,
+    dismiss(announcedAt) {
+      dismissedAt.value = announcedAt;
+      tabStorage.set(dismissedKey, String(announcedAt));
     },
   };
 }

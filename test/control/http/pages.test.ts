@@ -27,6 +27,9 @@ t.test('only the viewer page, its bundle and the modules of the SDK are served',
     ['/watch/gala', 200],
     ['/watch/nowhere', 404],
     ['/watch/..x', 404],
+    ['/watch/a%2Fb', 404],
+    ['/watch/%E0?lang=de', 404],
+    [`/watch/${'x'.repeat(300)}`, 404],
   ] as const) {
     const page = await request(url, { key: null });
     t.match(page, { status, text: '<title>Live</title>', headers: { 'content-type': 'text/html' } }, url);
@@ -45,6 +48,12 @@ t.test('only the viewer page, its bundle and the modules of the SDK are served',
   t.match(await request('/', { key: null }), { status: 200, text: '<title>Shows</title>' });
   const root = await request('/?show=gala', { key: null });
   t.match(root, { status: 302, headers: { location: 'watch/?show=gala' } }, 'relative, for a path prefix');
+  for (const [url, location] of [
+    ['/watch', 'watch/'],
+    ['/watch/gala/?embed=1', '../gala?embed=1'],
+    ['/watch/gala/more/', '../../gala%2Fmore%2F'],
+  ] as const)
+    t.match(await request(url, { key: null }), { status: 302, headers: { location } }, url);
   for (const url of ['web/viewer.js', 'web/viewer.css', 'client/index.js', 'protocol/codes.js']) {
     const type = url.endsWith('.css') ? /css/ : /javascript/;
     t.match(await request(`/sdk/${url}`, { key: null }), { status: 200, headers: { 'content-type': type } }, url);

@@ -15,6 +15,9 @@ t.test('/asyncapi is a page without scripts and inline styles, and has every mes
   t.match({ status, headers }, { status: 200, headers: { 'content-type': /^text\/html/ } });
   t.match(String(headers['content-security-policy']), /default-src 'none';.*style-src 'self'/);
   t.notMatch(text, /<script|<style| style=| on\w+=|https?:\/\/(?!cdn|shop)/);
+  t.match(text, '<link rel="icon" href="data:,">', 'no request for another icon');
+  const navs = [...text.matchAll(/<nav([^>]*)>/g)].map(([, attributes]) => attributes);
+  t.equal(new Set(navs).size, navs.length, `each has another name: ${navs}`);
   for (const name of Object.keys({ ...CLIENT_EXAMPLES, ...SERVER_EXAMPLES })) t.match(text, `<h3 id="${name}">`, name);
   const [, ...targets] = text.split('href="#').map((part) => part.split('"')[0] ?? '');
   for (const target of targets) t.ok(text.includes(`id="${target}"`), target);
