@@ -31,7 +31,7 @@ const CHECKED = [
 ];
 /** Also on a wide screen, where all sections of products are on the page. */
 const WIDE = ['sale', 'paying'];
-/** A part that is cut off starts where its text starts, whatever the direction of the page is. */
+/** A part that is cut off starts where its text starts, in pages of both directions. */
 const CUT_AT_START = `[...document.querySelectorAll('.clip, .two-lines, .message .name')]
   .filter((box) => /\\p{L}/u.test(box.textContent) && !box.closest('.sr'))
   .filter((box) => {

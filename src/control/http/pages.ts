@@ -78,7 +78,7 @@ export async function registerPages(
 
 const queryOf = (url: string): string => (url.includes('?') ? url.slice(url.indexOf('?')) : '');
 
-/** The router refuses some addresses before any route: those of the page are of a show that is missing. */
+/** The router refuses some addresses before any route. Those of the page are of a missing show. */
 export function routableUrl(url: string): string {
   const id = /^\/watch\/([^/?#]+)/.exec(url)?.[1];
   if (id === undefined || (id.length <= LIMITS.keyCharsMax && isDecodable(id))) return url;

@@ -2,7 +2,8 @@
 
 import type { Schema, WireDocument, WireMessage } from '../../protocol/async-api.ts';
 
-export const STYLE = `:root{color-scheme:light dark;background:Canvas;color:CanvasText;--line:color-mix(in srgb,currentColor 22%,transparent)}
+export const STYLE = `:root{color-scheme:light dark;background:Canvas;color:CanvasText}
+:root{--line:color-mix(in srgb,currentColor 22%,transparent)}
 body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:0 auto;padding:1.5rem}
 h2{margin-top:2.5rem}h3{margin:2rem 0 .25rem}nav a{margin-inline-end:.75rem}
 code,pre{font:14px/1.45 ui-monospace,monospace}
@@ -68,8 +69,10 @@ export function wirePage(document: WireDocument): string {
       ...examples.map((each) => `<pre>${escaped(JSON.stringify(each.payload, null, 2))}</pre>`),
     ].join('');
   };
-  const links = (title: string, of: readonly string[]): string =>
-    `<nav aria-label="${title}">${of.map((name) => `<a href="#${escaped(name)}">${escaped(name)}</a>`).join(' ')}</nav>`;
+  const links = (title: string, of: readonly string[]): string => {
+    const list = of.map((name) => `<a href="#${escaped(name)}">${escaped(name)}</a>`);
+    return `<nav aria-label="${title}">${list.join(' ')}</nav>`;
+  };
   const part = (title: string, of: readonly string[]): string =>
     `<h2>${title}</h2>${links(title, of)}${of.map(section).join('')}`;
   const views = Object.entries(components.schemas).map(
@@ -79,7 +82,8 @@ export function wirePage(document: WireDocument): string {
   );
   return `<!doctype html><html lang="en"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width"><title>${escaped(info.title)}</title>
-<link rel="stylesheet" href="asyncapi.css"><link rel="icon" href="data:,"></head><body><main>
+<link rel="stylesheet" href="asyncapi.css">
+<link rel="icon" href="data:,"></head><body><main>
 <h1>${escaped(info.title)} ${escaped(info.version)}</h1><p>${prose(info.description)}</p>
 <p>WebSocket ${code(channels.show.address)}. ${prose(channels.show.description)}</p>
 <p><a href="asyncapi.json">asyncapi.json</a> · <a href="docs/">The HTTP API of hosts</a></p>

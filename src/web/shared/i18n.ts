@@ -74,7 +74,7 @@ function fill(text: string | Readonly<Record<string, string>>, values: Values): 
 
 const RIGHT_TO_LEFT_TEXT = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]/;
 
-/** Keeps the direction of a name inside a sentence to itself, if one of them is written from right to left. */
+/** Keeps the direction of a name to itself, if the sentence around it has the other direction. */
 const isolated = (value: string): string =>
   RIGHT_TO_LEFT_TEXT.test(value) !== RIGHT_TO_LEFT.has(languageOf(locale)) && /\p{L}/u.test(value)
     ? `\u2068${value}\u2069`

@@ -160,8 +160,8 @@ function inactiveText({ kind }: BuyState): string {
 type TimedKey = 'buy.hold' | 'buy.pay' | 'buy.opens';
 
 /**
- * A text with a countdown inside, in the order of the language. Screen readers get the words and the
- * item, because they would read the countdown again and again.
+ * A text with a countdown inside, in the order of the language. Screen readers get the words and
+ * the item, because they would read the countdown again and again.
  */
 function TimedText({ text, item, ...time }: { text: TimedKey; item: string } & CountdownProps) {
   const [before = '', between = '', after = ''] = t(text, { time: '\ue000' }).split(/(\s*·?\s*)\ue000/);

@@ -101,7 +101,7 @@ async function tokenOfVisit(again: boolean, current: number): Promise<string | n
   return known;
 }
 
-/** Asks until the shop has decided. Until then the viewer watches as a guest, if the show allows it. */
+/** Asks until the shop has decided. Meanwhile the viewer is a guest, if the show allows it. */
 async function followShop(first: Promise<string | null>, current: number): Promise<void> {
   const backoff = new Backoff(TOKEN_RETRY);
   for (let reply = first; current === visit; reply = nextToken()) {

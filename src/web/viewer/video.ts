@@ -6,7 +6,7 @@ interface Listener {
   readonly onFailed: () => void;
 }
 
-/** So many parts in a row that do not load, while nothing plays, are a stream that does not work. */
+/** After so many parts in a row that do not load, while nothing plays, the stream has failed. */
 const FAILED_PARTS_MAX = 3;
 
 const isHls = (url: string): boolean => /\.m3u8(?:$|[?#])/i.test(url);

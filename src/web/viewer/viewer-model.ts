@@ -50,7 +50,7 @@ export interface ViewerModel {
   readonly buyState: (sale: string, sku: string) => BuyState | null;
   readonly act: (action: Action, sale: string, sku: string, label: string) => Promise<void>;
   readonly release: (reservation: string) => Promise<void>;
-  /** Has the time of a hold run out? Until the page is told what became of it, nothing can be done. */
+  /** Has the time of a hold run out? Nothing can be done until its end is reported. */
   readonly isTimeUp: (reservation: ReservationView) => boolean;
   /** Ids of messages that this tab has sent in this show. */
   readonly ownMessages: ReadonlySignal<ReadonlySet<number>>;
