@@ -25,21 +25,6 @@ t.test('a cut network: the banner appears and disappears, and nothing is missing
   await engine.host('PATCH', '', { checkoutUrl: 'https://shop.example/pay?hold={reservation}' });
   const friend = await engine.join('Friend');
   const browser = await launchChromium(t);
-  const ana = await newPage(browser, 'phone');
-  const errors = collectErrors(ana, /WebSocket connection/);
-  await ana.goto(`${engine.controlUrl}/watch/${SHOW}?token=${await engine.token('Ana')}`);
-  await isConnected(ana);
-  await button(ana, /^Buy: Plain Tee/).click();
-  const hold = ana.locator('.hold[data-state="held"]');
-  await hold.waitFor();
-  const id = (await hold.getAttribute('data-reservation')) ?? '';
-  // From another device: the offer of this sale is in the shop only.
-  const second = await engine.join('Ana');
-  t.equal((await second.reserve({ sale: 'brief', lines: [{ sku: 'TEE-L', qty: 1 }] })).ok, true);
-  second.close();
-  await ana.locator('.holds-bar').getByRole('link', { name: 'Pay now: Plain Tee (L)' }).waitFor();
-
-  // The hold runs meanwhile.
   await t.test('a proxy that closes with 1000, as the page itself does, is seen', async () => {
     const page = await newPage(browser, 'phone');
     let close = (): void => {};
@@ -83,6 +68,20 @@ t.test('a cut network: the banner appears and disappears, and nothing is missing
     await page.locator('.message', { hasText: 'By Zoe' }).waitFor();
     t.equal(await page.locator('.message.own').count(), 0);
   });
+
+  const ana = await newPage(browser, 'phone');
+  const errors = collectErrors(ana, /WebSocket connection/);
+  await ana.goto(`${engine.controlUrl}/watch/${SHOW}?token=${await engine.token('Ana')}`);
+  await isConnected(ana);
+  await button(ana, /^Buy: Plain Tee/).click();
+  const hold = ana.locator('.hold[data-state="held"]');
+  await hold.waitFor();
+  const id = (await hold.getAttribute('data-reservation')) ?? '';
+  // From another device: the offer of this sale is in the shop only.
+  const second = await engine.join('Ana');
+  t.equal((await second.reserve({ sale: 'brief', lines: [{ sku: 'TEE-L', qty: 1 }] })).ok, true);
+  second.close();
+  await ana.locator('.holds-bar').getByRole('link', { name: 'Pay now: Plain Tee (L)' }).waitFor();
 
   engine.network?.down();
   const banner = ana.getByText('Connection lost. Reconnecting …', { exact: true });

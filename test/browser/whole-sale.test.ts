@@ -49,7 +49,7 @@ t.test('a sale from its countdown to the order', { skip }, async (t) => {
     const pay = ana.getByRole('link', { name: /^Pay now: Plain Tee/ });
     const id = await ana.locator('.hold').getAttribute('data-reservation');
     t.equal(await pay.getAttribute('href'), `http://localhost:9/pay?hold=${id}&amount=1990&in=EUR`);
-    t.match(await pay.textContent(), /^Pay now · 0:1\d$/);
+    t.match(await pay.textContent(), /Pay now · 0:1\d$/);
     await button(bo, /^Join the waitlist: Plain Tee/).click();
     await bo.getByText('You are number 1 on the waitlist', { exact: true }).waitFor();
   });

@@ -31,7 +31,6 @@ const NO_TOKEN = 4202;
 const SHOW_NOT_FOUND = 4203;
 /** A shop that has not sent the token by then is asked in the background. */
 const TOKEN_PATIENCE_MS = 4_000;
-const TOKEN_RETRY = { firstMs: 1_000, maxMs: 30_000, random: Math.random };
 const TOKEN_RETRY_MIN_MS = 1_000;
 
 export const phase = signal<Phase>({ at: 'loading' });
@@ -103,7 +102,7 @@ async function tokenOfVisit(again: boolean, current: number): Promise<string | n
 
 /** Asks until the shop has decided. Meanwhile the viewer is a guest, if the show allows it. */
 async function followShop(first: Promise<string | null>, current: number): Promise<void> {
-  const backoff = new Backoff(TOKEN_RETRY);
+  const backoff = new Backoff(Math.random);
   for (let reply = first; current === visit; reply = nextToken()) {
     const token = await reply.catch(() => undefined);
     if (current !== visit) return;
