@@ -92,36 +92,78 @@ function useValues(client: StampedeClient | null): ShowValues {
 const given = (options: { [Name in keyof ClientOptions]?: ClientOptions[Name] | undefined }): Partial<ClientOptions> =>
   Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
 
+/** A client that components share. */
+interface Shared {
+  readonly client: StampedeClient;
+  readonly options: ClientOptions;
+  /** Of the component that rendered last. */
+  latest: ClientOptions;
+  components: number;
+}
+
+const shared = new Set<Shared>();
+
+const isFunction = ({ token }: ClientOptions): boolean => typeof token === 'function';
+/** A page has one viewer: all token functions count as the same. */
+const isSame = (one: ClientOptions, other: ClientOptions): boolean =>
+  one.url === other.url &&
+  one.show === other.show &&
+  one.codec === other.codec &&
+  (one.token === other.token || (isFunction(one) && isFunction(other)));
+
+function connectShared(options: ClientOptions): Shared {
+  const { url, show, token, codec, WebSocket, random, requestTimeoutMs } = options;
+  // The client may ask for the token at once.
+  const state = { options, latest: options, components: 0 };
+  const newestToken = async (): Promise<string> => {
+    const { token: newest } = state.latest;
+    return typeof newest === 'function' ? newest() : '';
+  };
+  const chosen = { token: isFunction(options) ? newestToken : token, codec, WebSocket, random, requestTimeoutMs };
+  const made: Shared = Object.assign(state, { client: connect({ url, show, ...given(chosen) }) });
+  shared.add(made);
+  return made;
+}
+
+function enter(options: ClientOptions): Shared {
+  const found = [...shared].find((one) => isSame(one.options, options)) ?? connectShared(options);
+  found.components += 1;
+  return found;
+}
+
+/** Waits for components that mount at the same moment. */
+function leave(left: Shared): void {
+  left.components -= 1;
+  setTimeout(() => {
+    if (left.components === 0 && shared.delete(left)) left.client.close();
+  });
+}
+
 /**
- * Connects to a show while the component is mounted, and renders again when it changes. Another
- * `url`, `show`, `codec` or fixed token makes a new connection; of a token function the newest one
- * is called. Throws a TypeError for an invalid URL.
+ * Connects to a show while a component is mounted, and renders again when it changes. Components
+ * with the same `url`, `show`, `codec` and token share one connection. Of token functions the
+ * newest one is called, and all count as the same. Throws a TypeError for an invalid URL.
  */
 export function useShow(options: ClientOptions): ShowValues {
-  const [client, setClient] = useState<StampedeClient | null>(null);
+  const [entered, setEntered] = useState<Shared | null>(null);
   const latest = useRef(options);
   useEffect(() => {
     latest.current = options;
+    if (entered !== null) entered.latest = options;
   });
-  const { url, show, codec } = options;
-  const isFunction = typeof options.token === 'function';
-  const fixed = typeof options.token === 'string' ? options.token : undefined;
+  const { url, show, codec, token } = options;
+  const isRenewed = typeof token === 'function';
+  const fixed = isRenewed ? undefined : token;
   useEffect(() => {
-    const fetched = async (): Promise<string> => {
-      const { token } = latest.current;
-      return typeof token === 'function' ? token() : '';
-    };
-    const token = isFunction ? fetched : fixed;
-    const { WebSocket, random, requestTimeoutMs } = latest.current;
-    const chosen = { token, codec, WebSocket, random, requestTimeoutMs };
-    const made = connect({ url, show, ...given(chosen) });
-    setClient(made);
+    const { current } = latest;
+    const found = enter({ ...current, url, show, codec, token: isRenewed ? current.token : fixed });
+    setEntered(found);
     return () => {
-      made.close();
-      setClient(null);
+      leave(found);
+      setEntered(null);
     };
-  }, [url, show, codec, isFunction, fixed]);
-  return useValues(client);
+  }, [url, show, codec, isRenewed, fixed]);
+  return useValues(entered?.client ?? null);
 }
 
 /**

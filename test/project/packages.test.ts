@@ -179,6 +179,8 @@ t.test('the engine serves, the SDK connects to it, and the load tester loads it'
       const errors: string[] = [];
       page.on('console', (message) => message.type() === 'error' && errors.push(message.text()));
       page.on('pageerror', (error) => errors.push(error.message));
+      let sockets = 0;
+      page.on('websocket', () => (sockets += 1));
       await page.goto(`${url}/?${new URLSearchParams({ url: gateway, token })}`);
       await page.locator('#name', { hasText: 'Ada' }).waitFor();
       t.equal(await page.locator('#price').textContent(), '€19.90');
@@ -189,6 +191,7 @@ t.test('the engine serves, the SDK connects to it, and the load tester loads it'
       await page.locator('#left', { hasText: '4' }).waitFor();
       await page.getByRole('button', { name: 'Buy' }).click();
       await page.locator('#outcome', { hasText: 'limit_exceeded' }).waitFor();
+      t.equal(sockets, 1, 'two components share a connection');
       t.same(errors, []);
     });
   });

@@ -10,8 +10,14 @@ import { useCountdown, useReserve, useShow } from '@stampede/client/react';
 
 const { url = '', token = '' } = Object.fromEntries(new URLSearchParams(location.search));
 
+/** Shares the connection of App. */
+function Hello() {
+  const { you } = useShow({ url, show: 'friday', token });
+  return <p id="name">{you?.name}</p>;
+}
+
 function App() {
-  const { client, sales, status, you } = useShow({ url, show: 'friday', token });
+  const { client, sales, status } = useShow({ url, show: 'friday', token });
   const countdown = useCountdown(client, 'drop');
   const { reserve, isPending, outcome } = useReserve(client);
   const [sale] = sales;
@@ -20,7 +26,7 @@ function App() {
   const buy = () => reserve({ sale: sale.id, lines: [{ sku: sku.sku, qty: 1 }] });
   return (
     <main>
-      <p id="name">{you?.name}</p>
+      <Hello />
       <p id="price">{formatMoney(sku.price, sale.currency, 'en')}</p>
       <p id="left">{sku.left}</p>
       <p id="closes">{countdown === null ? '' : Math.ceil(countdown.remainingMs / 1000)}</p>
