@@ -62,7 +62,7 @@ export class StampedeClient {
     this.#options = options;
     const Socket = options.WebSocket ?? (globalThis as { WebSocket?: SocketClass }).WebSocket;
     if (Socket === undefined)
-      throw new TypeError('This platform has no WebSocket. Pass a class as that option, such as the one of "ws".');
+      throw new TypeError('This platform has no WebSocket. Pass a class, such as that of "ws".');
     const { random = Math.random } = options;
     const base = gatewayBase(options.url);
     const tokens = new TokenSource(options.token);

@@ -193,7 +193,7 @@ export class Connection {
     try {
       this.#apply(this.#options.codec.decode(data));
     } catch (error) {
-      this.startOver(`The server sent an invalid message: ${error}`);
+      this.startOver(`An invalid message: ${error}`);
     }
   }
 

@@ -27,7 +27,7 @@ interface Intent {
  * Remembers the key of each intent until it has succeeded: a refusal may come from a node that does
  * not know what an earlier attempt did, and errors are not recorded, so the key can be used again
  * (Q-7.4). A second call while the first one is pending joins it. A person who presses "buy" again
- * then gets the result of the first press, and no second hold.
+ * then gets the result of the first press, as a replayed one, and no second hold.
  */
 export class KeyedRequests {
   readonly #requests: Pick<Requests, 'repeat'>;
@@ -52,6 +52,7 @@ export class KeyedRequests {
     intents.set(name, intent);
     const [oldest = ''] = intents.keys();
     if (intents.size > INTENTS_MAX) intents.delete(oldest);
+    const joined = intent.pending;
     intent.pending ??= this.#requests
       .repeat((id) => build(id, key), deadlineMs)
       .then((outcome) => {
@@ -59,6 +60,9 @@ export class KeyedRequests {
         if (outcome.ok || outcome.error.code === 'idempotency_conflict') intents.delete(name);
         return outcome;
       });
-    return { key, outcome: await intent.pending };
+    const outcome = await intent.pending;
+    if (!joined || !outcome.ok) return { key, outcome };
+    const { value } = outcome;
+    return { key, outcome: { ok: true, value: { ...value, data: { ...value.data, replayed: true } } } };
   }
 }

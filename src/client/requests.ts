@@ -88,17 +88,14 @@ export class Requests {
   close(reason: string): void {
     this.#closed = reason;
     for (const pending of [...this.#pending]) {
-      this.#settle(
-        pending,
-        pending.attempts > 0 ? unknownAfter(`${reason} There was no reply yet.`) : failed('closed', reason),
-      );
+      this.#settle(pending, pending.attempts > 0 ? unknownAfter(`${reason}`) : failed('closed', reason));
     }
   }
 
   async #start(build: (id: number) => ClientMessage, isKeyed: boolean, deadlineMs: number): Promise<Outcome<Ok>> {
     if (this.#closed !== null) return failed('closed', this.#closed);
     if (this.#pending.size >= IN_FLIGHT_PER_CONNECTION_MAX)
-      return failed('queue_full', 'Too many requests are pending. Wait for their results.');
+      return failed('queue_full', 'Too many requests are pending.');
     return new Promise((resolve) => {
       const pending: Pending = {
         build,

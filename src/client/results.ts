@@ -12,7 +12,7 @@ export function reservationResult(
 ): Outcome<ReserveResult> {
   if (!outcome.ok) return outcome;
   const { reservation, replayed, durability = 'unknown' } = outcome.value.data ?? {};
-  if (reservation === undefined) return failed('invalid_message', 'The reply of the server contains no reservation.');
+  if (reservation === undefined) return failed('invalid_message', 'The reply has no reservation.');
   const replied = reservation as ReservationView;
   return {
     ok: true,
@@ -27,7 +27,7 @@ export function reservationResult(
 
 /** Refuses text above the limit of the server, which is Infinity before the first welcome. */
 export const chatRefusal = ({ length }: string, max: number) =>
-  length > max ? failed('invalid_message', `A message has at most ${max} characters; this one has ${length}.`) : null;
+  length > max ? failed('invalid_message', `A message has at most ${max} characters, not ${length}.`) : null;
 
 export function waitlistResult(outcome: Outcome<Ok>, key: string): Outcome<WaitlistResult> {
   if (!outcome.ok) return outcome;

@@ -340,7 +340,7 @@ t.test('options may be undefined; chat above the limit of the server is refused 
   const given = { token: undefined, codec: undefined, requestTimeoutMs: undefined, random: undefined };
   const { server, client } = await joined(t, {}, given);
   t.match(await client.chat('x'.repeat(281)), {
-    error: { code: 'invalid_message', message: 'A message has at most 280 characters; this one has 281.' },
+    error: { code: 'invalid_message', message: 'A message has at most 280 characters, not 281.' },
   });
   t.same(server.visits[0]?.received, []);
 });

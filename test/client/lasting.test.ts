@@ -188,8 +188,8 @@ t.test('a press keeps its key over every failure: offline, refused by a limit, t
   refusal = 'none';
   server.visits[0]?.socket.terminate();
   await until(() => client.status.at !== 'open', 'the cut');
-  const offline = press(0);
-  t.equal(await codeOf(offline), 'disconnected');
+  // A busy machine may be connected again by then.
+  t.match(await codeOf(press(0)), /^(disconnected|unknown_outcome)$/);
   await until(() => client.status.at === 'open', 'the next connection');
   t.equal(await codeOf(press()), 'r1');
   t.equal(await codeOf(press()), 'r1');
@@ -215,7 +215,8 @@ t.test('a press that is repeated has the key of before until its result is known
   t.match([first, second], [{ error: { code: 'unknown_outcome' } }, { error: { code: 'unknown_outcome' } }]);
   t.match(await press(100, 2), { error: { code: 'unknown_outcome' } });
   replies = true;
-  t.match(await press(5_000), { ok: true });
+  const both = await Promise.all([press(5_000), press(5_000)]);
+  t.match(both, [{ ok: true, value: { replayed: false } }, { value: { replayed: true } }], 'one hold, of the first');
   t.match(await press(5_000), { ok: true });
   const [a, other, again, next] = keys();
   t.not(other, a, 'another number of units is another intent');
