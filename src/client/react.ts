@@ -88,10 +88,6 @@ function useValues(client: StampedeClient | null): ShowValues {
   return useSyncExternalStore(subscribe, () => (client === null ? NOTHING : valuesOf(client)), nothing);
 }
 
-/** Leaves out what is undefined. */
-const given = (options: { [Name in keyof ClientOptions]?: ClientOptions[Name] | undefined }): Partial<ClientOptions> =>
-  Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
-
 /** A client that components share. */
 interface Shared {
   readonly client: StampedeClient;
@@ -112,15 +108,14 @@ const isSame = (one: ClientOptions, other: ClientOptions): boolean =>
   (one.token === other.token || (isFunction(one) && isFunction(other)));
 
 function connectShared(options: ClientOptions): Shared {
-  const { url, show, token, codec, WebSocket, random, requestTimeoutMs } = options;
   // The client may ask for the token at once.
   const state = { options, latest: options, components: 0 };
   const newestToken = async (): Promise<string> => {
     const { token: newest } = state.latest;
     return typeof newest === 'function' ? newest() : '';
   };
-  const chosen = { token: isFunction(options) ? newestToken : token, codec, WebSocket, random, requestTimeoutMs };
-  const made: Shared = Object.assign(state, { client: connect({ url, show, ...given(chosen) }) });
+  const client = connect({ ...options, token: isFunction(options) ? newestToken : options.token });
+  const made: Shared = Object.assign(state, { client });
   shared.add(made);
   return made;
 }
