@@ -147,14 +147,14 @@ export async function startRedis(options: RedisServerOptions = {}) {
   };
 }
 
-/** The process that rewrites the append-only file inherits the priority of Redis, not its core. */
-const OWN_CORE = ['--server_cpulist', '0', '--bio_cpulist', '1', '--aof_rewrite_cpulist', '1'];
+/** The commands have a core, and no fork makes the first write to each page of memory copy it. */
+const UNDISTURBED = ['--server_cpulist', '0', '--bio_cpulist', '1', '--auto-aof-rewrite-percentage', '0'];
 
-/** `ownCore`: no other part of Redis runs on the core that runs its commands. */
-export const startBenchRedis = (append: AppendMode, { ownCore = false } = {}): Promise<RedisServer> =>
+/** `undisturbed`: for the measurement of single commands. */
+export const startBenchRedis = (append: AppendMode, { undisturbed = false } = {}): Promise<RedisServer> =>
   startRedis({
     ...(append === 'off' ? { appendonly: false, appendfsync: 'no' } : { appendfsync: append }),
-    args: ownCore && availableParallelism() > 1 ? OWN_CORE : [],
+    args: undisturbed && availableParallelism() > 1 ? UNDISTURBED : [],
   });
 
 async function commandStats(client: Redis): Promise<Map<string, { calls: number; usec: number }>> {
