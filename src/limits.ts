@@ -68,6 +68,8 @@ export const LIMITS = Object.freeze({
   guestBytesPerSecond: 64 * 1024,
   guestBytesPerSecondPerConnection: 4 * 1024,
   guestBytesBurstSeconds: 32,
+  /** A guest who asks for a show that does not exist costs a room and a call of Redis. */
+  guestUnknownShowBytes: 16 * 1024,
   /** How fast an address loses what connections added that have closed. */
   guestPeakHalfLifeSeconds: 60,
   guestAddressesKeptMax: 50_000,

@@ -81,6 +81,19 @@ test('R-8.3 guests who join and resume in circles share the bytes of their addre
   t.equal((await world.join({ user: 'behind-it', node: strict })).received[0]?.t, 'welcome', 'a buyer is served');
 });
 
+test('R-8.3 a guest who looks for shows that do not exist is soon refused before the upgrade', async (t) => {
+  const strict = await world.addNode({ limits: { guestBytesPerSecond: 1 } });
+  let lookedFor = 0;
+  for (let status = 101; status !== 429 && lookedFor < 100; lookedFor += 1) {
+    const guest = await rawClient(world, { node: strict, user: null, show: `missing-${lookedFor}` });
+    status = guest.status;
+    await guest.has(status === 429 ? '"code":"rate_limited"' : '"code":"show_not_found"');
+    guest.socket.destroy();
+    await until(async () => (await strict.metric('connections')) === 0, 'it is gone');
+  }
+  t.ok(lookedFor < 20, `${lookedFor} shows`);
+});
+
 t.test('R-8.3 the bytes of an address follow its guests: a venue comes back at once, circles do not', async (t) => {
   const KIB = 1024;
   let nowMs = 0;
