@@ -87,7 +87,7 @@ test('R-8.3 a guest who looks for shows that do not exist is soon refused before
   for (let status = 101; status !== 429 && lookedFor < 100; lookedFor += 1) {
     const guest = await rawClient(world, { node: strict, user: null, show: `missing-${lookedFor}` });
     status = guest.status;
-    await guest.has(status === 429 ? '"code":"rate_limited"' : '"code":"show_not_found"');
+    await guest.has(status === 429 ? '"code":"rate_limited"' : 'show_gone');
     guest.socket.destroy();
     await until(async () => (await strict.metric('connections')) === 0, 'it is gone');
   }
