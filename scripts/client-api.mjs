@@ -9,7 +9,7 @@ import { SyntaxKind } from 'typescript/unstable/ast';
 import { API, SymbolFlags } from 'typescript/unstable/sync';
 
 /** The entry points of the package: files in src/client, `index` is the package itself. */
-export const ENTRIES = ['index', 'countdown', 'react', 'msgpack'];
+export const ENTRIES = ['index', 'countdown', 'react', 'msgpack', 'deflate'];
 const PACKAGE = '@stampede/client';
 const COLUMNS_MAX = 90;
 

@@ -4,7 +4,7 @@
  *     const client = connect({ url, show, token, codec: msgpack });
  */
 import { Decoder, Encoder } from '@msgpack/msgpack';
-import { asMessage, type ClientCodec } from './codec.ts';
+import { asMessage, bytesOf, type ClientCodec } from './codec.ts';
 
 const encoder = new Encoder({ ignoreUndefined: true });
 const decoder = new Decoder();
@@ -13,9 +13,5 @@ const decoder = new Decoder();
 export const msgpack: ClientCodec = {
   variant: 'msgpack',
   encode: (message) => encoder.encode(message),
-  decode: (data) => {
-    if (!(data instanceof ArrayBuffer) && !(data instanceof Uint8Array))
-      throw new TypeError('The server sent a text frame, expected binary.');
-    return asMessage(decoder.decode(data));
-  },
+  decode: (data) => asMessage(decoder.decode(bytesOf(data))),
 };

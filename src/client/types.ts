@@ -18,7 +18,10 @@ export interface ClientOptions {
    * allows it.
    */
   readonly token?: TokenOption | undefined;
-  /** The encoding on the wire. Default: JSON. `msgpack` is in `@stampede/client/msgpack`. */
+  /**
+   * The encoding on the wire. Default: JSON. `msgpack` is in `@stampede/client/msgpack`, `deflate`
+   * (the same, compressed) in `@stampede/client/deflate`.
+   */
   readonly codec?: ClientCodec | undefined;
   /** The WebSocket class. Default: the one of the platform; Node 20 needs that of `ws`. */
   readonly WebSocket?: SocketClass | undefined;

@@ -4,6 +4,7 @@
  */
 import { C1, type Options, Packr } from 'msgpackr';
 import { fail, type Result } from './codes.ts';
+import { DEFLATE_MARK } from './limits.ts';
 import type { ClientMessage, ServerMessage, Variant } from './messages.ts';
 
 /** A text frame (string) or a binary frame (bytes). */
@@ -18,9 +19,6 @@ export interface Codec {
   /** Returns `bad_frame` for anything but one whole value. Never throws. Does not inflate. */
   decode(data: WireData): Result<unknown>;
 }
-
-/** First byte of a deflated server message (M-4). Plain messages are maps: 0x80 or higher. */
-export const DEFLATE_MARK = 0x01;
 
 /** The types of msgpackr do not list its option `skipValues`. */
 const PLAIN_MSGPACK: Options & { skipValues: undefined[] } = {

@@ -15,10 +15,13 @@ async function gzippedBytes(code: string): Promise<number> {
 
 const CONNECT = "import { connect } from './src/client/index.ts'; Object.assign(globalThis, { connect";
 const MSGPACK = "import { msgpack } from './src/client/msgpack.ts';";
+const DEFLATE = "import { deflate } from './src/client/deflate.ts';";
 
-t.test('the SDK has at most 8 KiB with JSON, and 15 KiB with MessagePack', async (t) => {
+t.test('the SDK has at most 8 KiB with JSON, 15 KiB with MessagePack, and 17 KiB with deflate', async (t) => {
   const json = await gzippedBytes(`${CONNECT} });`);
   t.ok(json <= 8 * KIB, `${json} bytes`);
   const msgpack = await gzippedBytes(`${MSGPACK} ${CONNECT}, msgpack });`);
   t.ok(msgpack > json && msgpack <= 15 * KIB, `${msgpack} bytes`);
+  const deflate = await gzippedBytes(`${DEFLATE} ${CONNECT}, deflate });`);
+  t.ok(deflate > msgpack && deflate <= 17 * KIB, `${deflate} bytes`);
 });

@@ -50,7 +50,7 @@ t.test('every public name of the SDK has a docstring that says more than the nam
 t.test('the page has each entry point with its functions, classes and types', async (t) => {
   t.same(
     entries.map(({ name }) => name),
-    ['', '/countdown', '/react', '/msgpack'].map((path) => `@stampede/client${path}`),
+    ['', '/countdown', '/react', '/msgpack', '/deflate'].map((path) => `@stampede/client${path}`),
   );
   const page = clientApiPage(ROOT);
   for (const { name, introduction, items } of entries) {

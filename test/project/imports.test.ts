@@ -75,7 +75,7 @@ t.test('the dependencies are the libraries that src imports, and Node.js modules
   };
   // Not parts of the engine's package, or bundled with the pages.
   const engine = sources.filter(
-    (file) => folderOf(file) !== 'web' && !/^src\/client\/(?:msgpack|react)\.ts$/.test(named(file)),
+    (file) => folderOf(file) !== 'web' && !/^src\/client\/(?:deflate|msgpack|react)\.ts$/.test(named(file)),
   );
   const external = engine.flatMap((file) =>
     importsOf(file)

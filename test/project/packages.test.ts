@@ -5,9 +5,11 @@ import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, syml
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
+import { DEFLATE_MARK } from '../../src/protocol/limits.ts';
 import { launchChromium, skip } from '../browser/chromium.ts';
 import { ROOT } from '../support/root.ts';
 import { serveFolder } from '../support/serve-folder.ts';
+import { until } from '../support/until.ts';
 import { writeApp } from './react-app.ts';
 
 /** 8.4.0 is refused by some versions of npm. */
@@ -89,7 +91,7 @@ t.test('each package has a README and a license, no tests and no source maps', a
 });
 
 t.test('the engine serves, the SDK connects to it, and the load tester loads it', async (t) => {
-  const forApp = ['react', 'react-dom', '@types/react', '@types/react-dom', VITE];
+  const forApp = ['@msgpack/msgpack', 'fflate', 'react', 'react-dom', '@types/react', '@types/react-dom', VITE];
   const [engine = '', sdk = '', app = ''] = await Promise.all([
     install(t, 'engine', tarballs.engine),
     install(t, 'sdk', tarballs.client),
@@ -138,10 +140,15 @@ t.test('the engine serves, the SDK connects to it, and the load tester loads it'
     ['@stampede'],
     'it needs no other package',
   );
-  const { engines } = JSON.parse(readFileSync(join(sdk, 'node_modules/@stampede/client/package.json'), 'utf8')) as {
+  const manifest = JSON.parse(readFileSync(join(sdk, 'node_modules/@stampede/client/package.json'), 'utf8')) as {
     engines: object;
+    peerDependencies: object;
+    peerDependenciesMeta: Record<string, { optional: boolean }>;
   };
-  t.same(engines, { node: '>=20' }, 'no upper bound');
+  t.same(manifest.engines, { node: '>=20' }, 'no upper bound');
+  const peers = ['@msgpack/msgpack', 'fflate', 'react'];
+  t.same(Object.keys(manifest.peerDependencies).sort(), peers);
+  t.ok(peers.every((name) => manifest.peerDependenciesMeta[name]?.optional));
   writeFileSync(
     join(sdk, 'use.mjs'),
     `import { connect } from '@stampede/client';
@@ -180,7 +187,11 @@ t.test('the engine serves, the SDK connects to it, and the load tester loads it'
       page.on('console', (message) => message.type() === 'error' && errors.push(message.text()));
       page.on('pageerror', (error) => errors.push(error.message));
       let sockets = 0;
-      page.on('websocket', () => (sockets += 1));
+      let compressed = 0;
+      page.on('websocket', (socket) => {
+        sockets += 1;
+        socket.on('framereceived', ({ payload }) => (compressed += Number(payload[0] === DEFLATE_MARK)));
+      });
       await page.goto(`${url}/?${new URLSearchParams({ url: gateway, token })}`);
       await page.locator('#name', { hasText: 'Ada' }).waitFor();
       t.equal(await page.locator('#price').textContent(), '€19.90');
@@ -192,6 +203,8 @@ t.test('the engine serves, the SDK connects to it, and the load tester loads it'
       await page.getByRole('button', { name: 'Buy' }).click();
       await page.locator('#outcome', { hasText: 'limit_exceeded' }).waitFor();
       t.equal(sockets, 1, 'two components share a connection');
+      await post('/v1/shows/friday/announcements', { text: 'Two per person. '.repeat(12) });
+      await until(() => compressed > 0, 'a broadcast arrives compressed');
       t.same(errors, []);
     });
   });

@@ -1,4 +1,4 @@
-/** An app as a frontend developer writes it: Vite, React, the packed SDK. */
+/** An app as a frontend developer writes it: Vite, React, the packed SDK, compressed broadcasts. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -6,18 +6,20 @@ import { join } from 'node:path';
 const APP = `import { StrictMode } from 'react';
 import { createRoot } from 'react-dom/client';
 import { formatMoney } from '@stampede/client';
+import { deflate } from '@stampede/client/deflate';
 import { useCountdown, useReserve, useShow } from '@stampede/client/react';
 
 const { url = '', token = '' } = Object.fromEntries(new URLSearchParams(location.search));
+const options = { url, show: 'friday', token, codec: deflate };
 
 /** Shares the connection of App. */
 function Hello() {
-  const { you } = useShow({ url, show: 'friday', token });
+  const { you } = useShow(options);
   return <p id="name">{you?.name}</p>;
 }
 
 function App() {
-  const { client, sales, status } = useShow({ url, show: 'friday', token });
+  const { client, sales, status } = useShow(options);
   const countdown = useCountdown(client, 'drop');
   const { reserve, isPending, outcome } = useReserve(client);
   const [sale] = sales;

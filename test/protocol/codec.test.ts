@@ -2,7 +2,7 @@ import { decode as peerDecode, encode as peerEncode } from '@msgpack/msgpack';
 import fc from 'fast-check';
 import t from 'tap';
 import { deflateMessage } from '../../src/fanout/deflate.ts';
-import { CODECS, inflate, isDeflated, packValue, unpackValues } from '../../src/protocol/index.ts';
+import { CODECS, inflate, isDeflated, LIMITS, packValue, unpackValues } from '../../src/protocol/index.ts';
 
 const name = fc.string().filter((key) => key !== '__proto__');
 const plain = fc.letrec((tie) => ({
@@ -54,6 +54,13 @@ t.test('compression is marked by the first byte and used only if it saves bytes 
   t.notOk(isDeflated(short));
   t.match(CODECS['msgpack.deflate'].decode(deflated), { ok: false }, 'the server takes plain messages only');
   await t.rejects(inflate(Uint8Array.of(1, 255, 255, 255)));
+});
+
+t.test('a message above 1 MiB is sent plain (M-4.4)', async (t) => {
+  const largest = new Uint8Array(LIMITS.inflatedBytesMax);
+  t.ok(isDeflated(deflateMessage(largest)));
+  const larger = new Uint8Array(LIMITS.inflatedBytesMax + 1);
+  t.equal(deflateMessage(larger), larger);
 });
 
 t.test('decoding never throws', async (t) => {

@@ -67,6 +67,7 @@ t.test('the numbers in SPEC.md are the limits', async (t) => {
     `for at least ${LIMITS.idempotencyTtlMs / 3_600_000} hours`,
     `1 to ${LIMITS.chatTextCharsMax} characters, one of them visible`,
     `1 to ${LIMITS.heartsPerMessageMax} hearts`,
+    `has at most ${LIMITS.inflatedBytesMax / 2 ** 20} MiB when it is inflated`,
     `1 to ${LIMITS.linesPerReservationMax} of \`{sku, qty}\`, qty 1 to ${LIMITS.perBuyerUnitsMax}`,
     `At most ${LIMITS.inFlightPerConnectionMax} requests`,
     `may send ${requestRatePerSecond} messages ${rate(requestRatePerSecond)}`,
