@@ -61,8 +61,8 @@ export class StampedeClient {
   constructor(options: ClientOptions) {
     this.#options = options;
     const Socket = options.WebSocket ?? (globalThis as { WebSocket?: SocketClass }).WebSocket;
-    if (Socket === undefined)
-      throw new TypeError('This platform has no WebSocket. Pass a class, such as that of "ws".');
+    if (!Socket) throw new TypeError('This platform has no WebSocket. Pass a class, such as that of "ws".');
+    if (!options.show) throw new TypeError('Pass the id of a show.');
     const { random = Math.random } = options;
     const base = gatewayBase(options.url);
     const tokens = new TokenSource(options.token);
@@ -86,14 +86,14 @@ export class StampedeClient {
     this.#keyed = new KeyedRequests(this.#requests, random);
     this.#sync = new SyncLoop({
       clock: this.#clock,
-      exchange: (at) => this.#requests.once((id) => ({ t: 'sync', id, at })),
+      exchange: (at) => this.#requests.once({ t: 'sync', at }),
       silentMs: () => this.#connection.silentMs,
       isPatient: () => this.#pages.isRunning || this.#gaps.isRunning,
       onTimeout: () => this.#connection.restart('The server does not respond.'),
       random,
     });
     this.#pages = new PageLoop({
-      request: (after) => this.#requests.once((id) => ({ t: 'page', id, after }), PATIENCE),
+      request: (after) => this.#requests.once({ t: 'page', after }, PATIENCE),
       onPage: (isLast) => {
         this.#model.isComplete = isLast;
         this.#emitter.emit('page', this.#model);
@@ -104,14 +104,14 @@ export class StampedeClient {
       isOpen: () => this.#connection.state.at === 'open',
       resume: () => {
         const { epoch, offset, lastChat: chat } = this.#model;
-        return this.#requests.once((id) => ({ t: 'resume', id, epoch: epoch ?? '', offset, chat }), PATIENCE);
+        return this.#requests.once({ t: 'resume', epoch: epoch ?? '', offset, chat }, PATIENCE);
       },
       onFailed: (code) => this.#connection.startOver(`A gap could not be closed: ${code}`),
     });
     this.#refreshes = new RefreshLoop({
       tokens,
       now: () => this.serverNow(),
-      refresh: (token) => this.#requests.once((id) => ({ t: 'refresh', id, token })),
+      refresh: (token) => this.#requests.once({ t: 'refresh', token }),
       onRefreshed: (renewed) => this.#updateYou(renewed),
     });
     this.#stopWatching = watchForWake(() => this.wake());
@@ -119,7 +119,10 @@ export class StampedeClient {
     queueMicrotask(() => this.#connection.start());
   }
 
-  /** Adds a listener. Returns a function that removes it. */
+  /**
+   * Adds a listener. Returns a function that removes it. Throws a TypeError if `listener` is no
+   * function.
+   */
   on<Type extends keyof ClientEvents>(type: Type, listener: (payload: ClientEvents[Type]) => void): () => void {
     return this.#emitter.on(type, listener);
   }
@@ -176,7 +179,7 @@ export class StampedeClient {
   async chat(text: string): Promise<Outcome<{ chat: number; leftOut: boolean }>> {
     const refusal = chatRefusal(text, this.#chatChars);
     if (refusal !== null) return refusal;
-    const outcome = await this.#requests.once((id) => ({ t: 'chat', id, text }));
+    const outcome = await this.#requests.once({ t: 'chat', text });
     if (!outcome.ok) return outcome;
     const { at, data } = outcome.value;
     const value = { chat: Number(data?.chat ?? 0), leftOut: data?.leftOut === true };
@@ -199,19 +202,15 @@ export class StampedeClient {
    * first one is on its way: it gets the result of the first. Pass a `key` to decide yourself.
    */
   async reserve(request: ReserveRequest): Promise<Outcome<ReserveResult>> {
-    const { sale } = request;
-    const lines = request.lines.map(({ sku, qty }) => ({ sku, qty }));
-    const { key, outcome } = await this.#keyed.repeat(request, ['reserve', sale, lines], (id, key) => ({
-      ...{ t: 'reserve', id, key, sale, lines },
+    const { key, outcome } = await this.#keyed.repeat(request, ({ sale, lines }) => ({
+      ...{ t: 'reserve', sale, lines: lines.map(({ sku, qty }) => ({ sku, qty })) },
     }));
     return reservationResult(outcome, key, this.#model);
   }
 
   /** Releases a hold: its units are free again. */
   async release(reservation: string, options: KeyedOptions = {}): Promise<Outcome<ReserveResult>> {
-    const { key, outcome } = await this.#keyed.repeat(options, ['release', reservation], (id, key) => ({
-      ...{ t: 'release', id, key, reservation },
-    }));
+    const { key, outcome } = await this.#keyed.repeat(options, () => ({ t: 'release', reservation }));
     return reservationResult(outcome, key, this.#model);
   }
 
@@ -222,9 +221,9 @@ export class StampedeClient {
   async joinWaitlist(
     request: WaitlistRequest & { readonly qty?: number | undefined },
   ): Promise<Outcome<WaitlistResult>> {
-    const { sale, sku, qty = 1 } = request;
-    const outcome = await this.#waitlist('join', request, { qty });
+    const outcome = await this.#waitlist('join', request);
     if (outcome.ok) {
+      const { sale, sku, qty = 1 } = request;
       const { place } = outcome.value;
       this.#model.waits.set(waitKey(sale, sku), { sale, sku, qty, place, joinedAt: this.serverNow() });
       this.#changed();
@@ -234,7 +233,7 @@ export class StampedeClient {
 
   /** Leaves the waitlist of a SKU. It ends the entry on all devices. */
   async leaveWaitlist(request: WaitlistRequest): Promise<Outcome<WaitlistResult>> {
-    const outcome = await this.#waitlist('leave', request, {});
+    const outcome = await this.#waitlist('leave', request);
     if (outcome.ok || outcome.error.code === 'not_waiting') {
       this.#model.waits.delete(waitKey(request.sale, request.sku));
       this.#changed();
@@ -242,10 +241,9 @@ export class StampedeClient {
     return outcome;
   }
 
-  async #waitlist(op: 'join' | 'leave', request: WaitlistRequest, more: { qty?: number }) {
-    const { sale, sku } = request;
-    const { key, outcome } = await this.#keyed.repeat(request, [op, sale, sku, more.qty], (id, key) => ({
-      ...{ t: 'waitlist', id, key, op, sale, sku, ...more },
+  async #waitlist(op: 'join' | 'leave', request: WaitlistRequest & { readonly qty?: number | undefined }) {
+    const { key, outcome } = await this.#keyed.repeat(request, ({ sale, sku, qty }) => ({
+      ...{ t: 'waitlist', op, sale, sku, qty },
     }));
     return waitlistResult(outcome, key);
   }

@@ -77,8 +77,6 @@ export class ServerClock {
         bestErrorMs = errorMs;
       }
     }
-    return best === undefined
-      ? { now: local, errorMs: Infinity }
-      : { now: local + best.offsetMs, errorMs: bestErrorMs };
+    return { now: local + (best?.offsetMs ?? 0), errorMs: bestErrorMs };
   }
 }

@@ -149,7 +149,7 @@ export class Connection {
       (error: unknown) => {
         if (this.#state !== attempt) return;
         if (tokens.isRenewable) this.#lost(ABNORMAL, `The token could not be fetched: ${error}`);
-        else this.#finish(ABNORMAL, String(error));
+        else this.#finish(ABNORMAL, `${error}`);
       },
     );
   }
@@ -162,7 +162,7 @@ export class Connection {
     try {
       socket = new this.#options.Socket(this.#options.url(), protocols);
     } catch (error) {
-      if (bye === undefined) this.#finish(ABNORMAL, String(error));
+      if (bye === undefined) this.#finish(ABNORMAL, `${error}`);
       else this.#lost(ABNORMAL, 'Invalid address or pass.');
       return;
     }

@@ -14,7 +14,8 @@ export class Hearts {
 
   /** Hearts above the limit of one message are dropped. */
   add(count: number): void {
-    this.#count = Math.min(HEARTS_PER_MESSAGE_MAX, this.#count + Math.max(0, Math.floor(count)));
+    if (typeof count !== 'number') return;
+    this.#count = Math.min(HEARTS_PER_MESSAGE_MAX, this.#count + Math.max(0, Math.floor(count) || 0));
     this.#timer ??= setTimeout(() => {
       this.#timer = undefined;
       const n = this.#count;

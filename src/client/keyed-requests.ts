@@ -1,6 +1,7 @@
 /** Requests with an idempotency key: one for each intent of the buyer, however often it is sent. */
-import type { ClientMessage, Ok } from '../protocol/messages.ts';
-import type { Outcome } from './outcome.ts';
+import type { Ok } from '../protocol/messages.ts';
+import { boundedMs } from './backoff.ts';
+import { failed, type Outcome } from './outcome.ts';
 import type { Requests } from './requests.ts';
 import type { KeyedOptions } from './types.ts';
 
@@ -39,13 +40,23 @@ export class KeyedRequests {
     this.#random = random;
   }
 
-  /** Repeats a request with one key until its result is known. */
-  async repeat(
-    { key: given, deadlineMs = DEADLINE_MS }: KeyedOptions,
-    content: readonly unknown[],
-    build: (id: number, key: string) => ClientMessage,
+  /**
+   * Repeats a request with one key until its result is known. `read` returns the request without
+   * id and key. It throws, as JSON does, for arguments that JavaScript passed and types forbid.
+   */
+  async repeat<Options extends KeyedOptions>(
+    options: Options,
+    read: (options: Options) => object,
   ): Promise<{ key: string; outcome: Outcome<Ok> }> {
-    const name = JSON.stringify([given, content]);
+    let name: string;
+    let deadlineMs: number;
+    try {
+      name = JSON.stringify([options.key, read(options)]);
+      deadlineMs = boundedMs(options.deadlineMs, DEADLINE_MS);
+    } catch (error) {
+      return { key: '', outcome: failed('invalid_message', `Wrong arguments: ${error}`) };
+    }
+    const [given, request] = JSON.parse(name);
     const intents = this.#intents;
     const intent: Intent = intents.get(name) ?? { key: given ?? newKey(this.#random) };
     const { key } = intent;
@@ -53,13 +64,11 @@ export class KeyedRequests {
     const [oldest = ''] = intents.keys();
     if (intents.size > INTENTS_MAX) intents.delete(oldest);
     const joined = intent.pending;
-    intent.pending ??= this.#requests
-      .repeat((id) => build(id, key), deadlineMs)
-      .then((outcome) => {
-        intent.pending = undefined;
-        if (outcome.ok || outcome.error.code === 'idempotency_conflict') intents.delete(name);
-        return outcome;
-      });
+    intent.pending ??= this.#requests.repeat({ ...request, key }, deadlineMs).then((outcome) => {
+      intent.pending = undefined;
+      if (outcome.ok || outcome.error.code === 'idempotency_conflict') intents.delete(name);
+      return outcome;
+    });
     const outcome = await intent.pending;
     if (!joined || !outcome.ok) return { key, outcome };
     const { value } = outcome;

@@ -13,7 +13,7 @@ export interface ClientFailure extends Omit<Failure, 'code'> {
   readonly code: ClientErrorCode;
 }
 
-/** The result of a request. A promise of it never rejects. */
+/** The result of a request. No promise of it rejects: wrong arguments get `invalid_message`. */
 export type Outcome<T> =
   | { readonly ok: true; readonly value: T }
   | { readonly ok: false; readonly error: ClientFailure };

@@ -17,8 +17,12 @@ export interface RequestsOptions {
   readonly onSlow: () => void;
 }
 
+type WithoutId<Message> = Message extends unknown ? Omit<Message, 'id'> : never;
+/** A message without the id, which each attempt adds. */
+export type RequestBody = WithoutId<ClientMessage>;
+
 interface Pending {
-  readonly build: (id: number) => ClientMessage;
+  readonly request: RequestBody;
   readonly isKeyed: boolean;
   readonly settle: (outcome: Outcome<Ok>) => void;
   attempts: number;
@@ -52,13 +56,13 @@ export class Requests {
   }
 
   /** Sends once, now. Waits `patience` times as long as for other replies. */
-  once(build: (id: number) => ClientMessage, patience = 1): Promise<Outcome<Ok>> {
-    return this.#start(build, false, this.#options.attemptTimeoutMs * patience);
+  once(request: RequestBody, patience = 1): Promise<Outcome<Ok>> {
+    return this.#start(request, false, this.#options.attemptTimeoutMs * patience);
   }
 
   /** Sends when connected, and again after a lost connection, a timeout or a transient failure. */
-  repeat(build: (id: number) => ClientMessage, deadlineMs: number): Promise<Outcome<Ok>> {
-    return this.#start(build, true, deadlineMs);
+  repeat(request: RequestBody, deadlineMs: number): Promise<Outcome<Ok>> {
+    return this.#start(request, true, deadlineMs);
   }
 
   /** Settles the request of a reply, or schedules its next attempt. */
@@ -88,21 +92,16 @@ export class Requests {
   close(reason: string): void {
     this.#closed = reason;
     for (const pending of [...this.#pending]) {
-      this.#settle(pending, pending.attempts > 0 ? unknownAfter(`${reason}`) : failed('closed', reason));
+      this.#settle(pending, pending.attempts > 0 ? unknownAfter(reason) : failed('closed', reason));
     }
   }
 
-  async #start(build: (id: number) => ClientMessage, isKeyed: boolean, deadlineMs: number): Promise<Outcome<Ok>> {
+  async #start(request: RequestBody, isKeyed: boolean, deadlineMs: number): Promise<Outcome<Ok>> {
     if (this.#closed !== null) return failed('closed', this.#closed);
     if (this.#pending.size >= IN_FLIGHT_PER_CONNECTION_MAX)
       return failed('queue_full', 'Too many requests are pending.');
     return new Promise((resolve) => {
-      const pending: Pending = {
-        build,
-        isKeyed,
-        settle: resolve,
-        attempts: 0,
-      };
+      const pending: Pending = { request, isKeyed, settle: resolve, attempts: 0 };
       this.#pending.add(pending);
       pending.deadlineTimer = setTimeout(() => this.#giveUp(pending), deadlineMs);
       const sent = this.#attempt(pending);
@@ -114,7 +113,7 @@ export class Requests {
     clearTimeout(pending.attemptTimer);
     this.#lastId += 1;
     const id = this.#lastId;
-    if (!this.#options.send(pending.build(id))) return false;
+    if (!this.#options.send({ ...pending.request, id } as ClientMessage)) return false;
     this.#byId.set(id, pending);
     pending.attempts += 1;
     if (pending.isKeyed)

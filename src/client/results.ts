@@ -26,8 +26,12 @@ export function reservationResult(
 }
 
 /** Refuses text above the limit of the server, which is Infinity before the first welcome. */
-export const chatRefusal = ({ length }: string, max: number) =>
-  length > max ? failed('invalid_message', `A message has at most ${max} characters, not ${length}.`) : null;
+export const chatRefusal = (text: unknown, max: number) => {
+  if (typeof text !== 'string') return failed('invalid_message', 'Wrong arguments: not a text.');
+  return text.length > max
+    ? failed('invalid_message', `A message has at most ${max} characters, not ${text.length}.`)
+    : null;
+};
 
 export function waitlistResult(outcome: Outcome<Ok>, key: string): Outcome<WaitlistResult> {
   if (!outcome.ok) return outcome;
@@ -36,7 +40,7 @@ export function waitlistResult(outcome: Outcome<Ok>, key: string): Outcome<Waitl
 }
 
 export function countdownOf(sale: SaleView | undefined, { now, errorMs }: ClockReading): CountdownReading | null {
-  if (sale === undefined) return null;
+  if (!sale) return null;
   const { state, opensAt, closesAt } = sale;
   const toOpen = state === 'scheduled';
   const at = toOpen ? opensAt : state === 'open' || state === 'paused' ? closesAt : null;

@@ -16,7 +16,7 @@ export function watchForWake(wake: () => void): () => void {
     document?: { readonly visibilityState?: string; readonly addEventListener: Listen };
     addEventListener?: Listen;
   };
-  if (document === undefined || addEventListener === undefined) return () => {};
+  if (!document || !addEventListener) return () => {};
   const ending = new AbortController();
   const onVisible = (): void => {
     if (document.visibilityState !== 'hidden') wake();
