@@ -251,7 +251,9 @@ export const SETTINGS = Object.freeze({
     parse: secretText(32),
   }),
   authPublicKeys: setting('AUTH_PUBLIC_KEYS', {
-    help: 'Files with public keys of an identity provider (EdDSA, ES256, RS256) that verify viewer tokens.',
+    help:
+      'Files with public keys of an identity provider (EdDSA, ES256, RS256) that verify viewer tokens. The claims ' +
+      'aud and iss are not checked.',
     range: 'comma-separated paths of PEM files',
     ...emptyList,
     parse: listOf(path),

@@ -87,6 +87,15 @@ t.test('forged, foreign and malformed tokens are unauthenticated (H-4.3)', async
   t.match(turned, { ok: true, value: { name: 'Ada' } }, 'a name that turns text is cleaned (C-3.2)');
 });
 
+t.test('of the other claims only nbf counts: aud and iss are not checked (H-3.2)', async (t) => {
+  const tokens = createTokens({ secret, nowMs: () => 1_000_000_000_000 });
+  const verify = (more: object): string =>
+    codeOf(tokens.verify(createSigner({ key: secret })({ ...payload, ...more })));
+  t.equal(verify({ nbf: 1_000_000_000, iat: 1_000_000_000, jti: 'x' }), 'ok');
+  t.equal(verify({ nbf: 1_000_000_001 }), 'unauthenticated');
+  for (const aud of ['another-service', ['a', 'b']]) t.equal(verify({ aud, iss: 'https://idp.example' }), 'ok');
+});
+
 t.test('public keys verify EdDSA, ES256 and RS256 tokens and cannot mint', async (t) => {
   const pairs = [
     generateKeyPairSync('ed25519'),
