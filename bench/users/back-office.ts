@@ -70,6 +70,8 @@ export class BackOffice {
     this.#call('POST', `/v1/shows/${show}/announcements`, { body: { text } });
   createSale = (show: string, spec: SaleSpec, key: string): Promise<SaleBooks> =>
     this.#call('POST', `/v1/shows/${show}/sales`, { body: spec, key });
+  pauseSale = (show: string, sale: string): Promise<SaleBooks> =>
+    this.#call('POST', `/v1/shows/${show}/sales/${sale}/pause`);
   getSale = (show: string, sale: string): Promise<SaleBooks> => this.#call('GET', `/v1/shows/${show}/sales/${sale}`);
   listSales = async (show: string): Promise<SaleBooks[]> =>
     (await this.#call<{ sales: SaleBooks[] }>('GET', `/v1/shows/${show}/sales`)).sales;

@@ -8,7 +8,7 @@ import { startShopSite } from '../../bench/demo/shop-site.ts';
 import { startLiveEngine } from '../support/live-engine.ts';
 import { launchChromium, pageScripts, skip } from './chromium.ts';
 import { STATES } from './shows.ts';
-import { collectErrors, type Engine } from './visitors.ts';
+import { collectErrors, control, type Engine } from './visitors.ts';
 
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const PLAIN = { contrast: 'no-preference', forcedColors: 'none' } as const;
@@ -23,11 +23,11 @@ type Theme = keyof typeof THEMES;
 const ALL = Object.keys(THEMES) as Theme[];
 const FEW: readonly Theme[] = ['light', 'dark'];
 /** The other states have the same parts in the same colors. */
-const IN_ALL_THEMES = ['sale', 'shop', 'ended'];
+const IN_ALL_THEMES = ['sale', 'shop', 'ended', 'variants'];
 /** Each has parts that the others do not have. */
 const CHECKED = [
   ...['sale', 'shop', 'filmed', 'paying', 'orders', 'planned', 'sold-out', 'empty', 'long', 'arabic'],
-  ...['guest', 'ended', 'unknown'],
+  ...['guest', 'ended', 'unknown', 'paused', 'variants', 'expired', 'silent', 'sign-in'],
 ];
 /** Also on a wide screen, where all sections of products are on the page. */
 const WIDE = ['sale', 'paying'];
@@ -74,10 +74,13 @@ t.test(
       page.setDefaultTimeout(8_000);
       const errors = collectErrors(page);
       const isBuyer = state.name !== 'unknown' && state.asGuest !== true;
-      const token = isBuyer ? `token=${await engine.office.mintToken(show, `axe ${state.name}`, 'Ana', 'buyer')}` : '';
+      const minted = isBuyer && (await engine.office.mint(show, `axe ${state.name}`, 'Ana', 'buyer', state.ttlSeconds));
+      const token = minted ? `token=${minted.token}` : '';
       await page.goto(`${engine.controlUrl}/watch/${show}?${token}${state.query ?? ''}`);
       await page.locator('.featured, .empty').first().waitFor();
-      for (const name of state.press ?? []) await page.getByRole('button', { name }).first().click();
+      for (const name of state.press ?? []) await control(page, name).click({ force: true });
+      if (state.ttlSeconds !== undefined) await page.getByRole('alert').waitFor({ timeout: 2_000 * state.ttlSeconds });
+      await page.waitForTimeout(state.settleMs ?? 0);
       await checkThemes(t, page, state.name, IN_ALL_THEMES.includes(state.name) ? ALL : FEW);
       if (WIDE.includes(state.name)) {
         await page.setViewportSize({ width: 1280, height: 800 });

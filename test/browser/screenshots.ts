@@ -10,7 +10,7 @@ import { startShopSite } from '../../bench/demo/shop-site.ts';
 import { startLiveEngine } from '../support/live-engine.ts';
 import { launchChromium, pageScripts } from './chromium.ts';
 import { STATES, type State, shopPage } from './shows.ts';
-import type { Engine } from './visitors.ts';
+import { control, type Engine } from './visitors.ts';
 
 const SIZES = { phone: [390, 844], tablet: [768, 1024], 'tablet-wide': [1024, 768], desktop: [1440, 900] } as const;
 type Size = keyof typeof SIZES;
@@ -47,18 +47,17 @@ async function take(engine: Engine, browser: Browser, state: State, file: string
   page.setDefaultTimeout(8_000);
   const user = `Visitor ${size} ${theme} ${state.name}`;
   const isReal = show !== 'nowhere' && state.asGuest !== true;
-  const token = isReal ? `token=${await engine.office.mintToken(show, user, 'Ana', 'buyer')}` : '';
-  const path = state.path ?? `watch/${show}?${token}${state.query ?? ''}`;
+  const { token = '' } = isReal ? await engine.office.mint(show, user, 'Ana', 'buyer', state.ttlSeconds) : {};
+  const path = state.path ?? `watch/${show}?${token && `token=${token}`}${state.query ?? ''}`;
   await open(page, `${engine.controlUrl}/${path}`, state.framedBy?.(engine));
   await page.waitForTimeout(SETTLE_MS);
   for (const name of state.press ?? []) {
-    const control = page
-      .getByRole('button', { name })
-      .or(page.getByRole('radio', { name, exact: true }))
-      .first();
-    if (await control.isVisible()) await control.click({ force: true });
+    const pressed = control(page, name);
+    if (await pressed.isVisible()) await pressed.click({ force: true });
     await page.waitForTimeout(SETTLE_MS);
   }
+  if (state.ttlSeconds !== undefined) await page.getByRole('alert').waitFor({ timeout: 2_000 * state.ttlSeconds });
+  await page.waitForTimeout(state.settleMs ?? 0);
   await page.screenshot({ path: file });
   await context.close();
 }

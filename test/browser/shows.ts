@@ -1,4 +1,6 @@
 /** Shows in all states that the viewer page has a design for: for pictures and checks of pages. */
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { pictureOf } from '../../bench/demo/shop-site.ts';
 import type { Engine as LiveEngine } from './visitors.ts';
 
@@ -16,6 +18,10 @@ export interface State {
   /** Makes the show and returns its id. */
   readonly make: (engine: Engine) => Promise<string>;
   readonly asGuest?: boolean;
+  /** The sign-in ends after the controls were pressed. */
+  readonly ttlSeconds?: number;
+  /** How long it takes to see it. */
+  readonly settleMs?: number;
   /** The address of a page of a shop that has ours in a frame. */
   readonly framedBy?: (engine: Engine) => string;
 }
@@ -215,6 +221,28 @@ export const STATES: readonly State[] = [
     query: '&embed=1',
     framedBy: ({ siteUrl }) => `${siteUrl}/media/poster.jpg`,
   },
+  {
+    name: 'paused',
+    press: [/^Buy: Fjell Parka/],
+    make: async (engine) => {
+      const id = await make(engine, {
+        ...{ id: 'paused', products: 6, sales: [OPEN, { ...THREE[1]!, quantity: 40 }] },
+        more: { checkoutUrl: 'https://shop.example/pay?hold={reservation}', visibility: 'public' },
+      });
+      await engine.office.pauseSale(id, 's0');
+      return id;
+    },
+  },
+  { name: 'variants', press: ['XL Sold out'], make: (engine) => variants(engine) },
+  { name: 'releasing', make: async () => 'paying', press: [/^Buy: Fjell Parka/, /^Release/] },
+  { name: 'expired', make: async () => 'paying', press: [/^Buy: Fjell Parka/], ttlSeconds: 10 },
+  {
+    name: 'silent',
+    settleMs: 9_000,
+    make: async (engine) =>
+      make(engine, { id: 'silent', products: 6, sales: THREE, more: { videoUrl: `${await silentSite()}/live.mp4` } }),
+  },
+  { name: 'sign-in', asGuest: true, make: async () => 'sale', query: '&tokenUrl=none', press: [/^Join to buy/] },
   { name: 'guest', asGuest: true, make: async () => 'sale' },
   { name: 'ended', make: (engine) => ended(engine) },
   { name: 'unknown', make: async () => 'nowhere' },
@@ -244,6 +272,33 @@ async function soldOut(engine: Engine): Promise<string> {
     client.close();
   }
   return id;
+}
+
+/** Many, a few, one and none left. */
+async function variants(engine: Engine): Promise<string> {
+  const skus = ['S', 'M', 'L', 'XL', 'Extra long'];
+  const id = await make(engine, { id: 'variants', products: 2, skus });
+  const items = [0, 1].flatMap((product) =>
+    [40, 3, 1, 1, 12].map((quantity, at) => ({
+      ...{ sku: `P${product}-${at}`, product: `p${product}`, price: 6400, quantity },
+    })),
+  );
+  const spec = { id: 's0', title: OPEN.title, currency: 'EUR', perBuyer: 2, holdMs: 600_000, skus: items };
+  await engine.office.createSale(id, { ...spec, opensInMs: 0, durationMs: 900_000 }, 'variants');
+  const client = await engine.join('ida', {
+    show: id,
+    token: await engine.office.mintToken(id, 'ida', 'Ida', 'buyer'),
+  });
+  for (const product of [0, 1]) await client.reserve({ sale: 's0', lines: [{ sku: `P${product}-3`, qty: 1 }] });
+  client.close();
+  return id;
+}
+
+/** A server that never responds. */
+async function silentSite(): Promise<string> {
+  const server = createServer(() => {}).unref();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
 async function ended(engine: Engine): Promise<string> {

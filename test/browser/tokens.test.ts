@@ -6,7 +6,7 @@ import type { Page } from 'playwright-core';
 import t, { type Test } from 'tap';
 import { SHOW, startLiveEngine } from '../support/live-engine.ts';
 import { launchChromium, pageScripts, skip } from './chromium.ts';
-import { collectErrors, isConnected, newPage } from './visitors.ts';
+import { button, collectErrors, isConnected, newPage } from './visitors.ts';
 
 /** The shortest that may be minted. */
 const TTL_S = 10;
@@ -17,6 +17,8 @@ const LATE: Readonly<Record<number, readonly [status: number, text: string]>> = 
   1: [500, 'no'],
   2: [200, '<!doctype html><title>Log in</title>'],
 };
+const HOLD_MS = 120_000;
+const KEPT = /^This stays held for you until the time is up/;
 const EXPIRED = 'Your link has expired';
 
 /** A shop of another origin: `/token` mints for its visitor, `/page` shows the show in a frame. */
@@ -57,6 +59,14 @@ async function startShop(t: Test) {
     server.close();
   });
   return { shop, shopUrl: `http://localhost:${(server.address() as AddressInfo).port}` };
+}
+
+/** The page shows the hold, its time and its link, and says what needs a sign-in. */
+async function isStillPayable(t: Test, page: Pick<Page, 'getByRole' | 'getByText'>, hold: string): Promise<void> {
+  await page.getByText(KEPT).first().waitFor();
+  const pay = page.getByRole('link', { name: 'Pay now: Sun Cap' });
+  t.equal(await pay.getAttribute('href'), `http://localhost:9/pay?hold=${hold}`);
+  t.match(await pay.textContent(), /Pay now · [01]:\d\d$/);
 }
 
 /** Counts the connections of a page and its frames. */
@@ -102,7 +112,13 @@ t.test('a token that expires during the visit is renewed, or the page says what 
   await wrong.page.getByRole('alert').filter({ hasText: 'This link does not open the show' }).waitFor();
   t.notMatch(await wrong.page.locator('body').textContent(), /html|WebSocket/);
   await wrong.page.context().close();
+  await engine.host('PATCH', '', { checkoutUrl: 'http://localhost:9/pay?hold={reservation}' });
+  const cap = { sku: 'CAP', product: 'cap', price: 900, quantity: 5 };
+  const terms = { currency: 'EUR', perBuyer: 1, holdMs: HOLD_MS, opensInMs: 0, durationMs: 120_000 };
+  await engine.office.createSale(SHOW, { id: 'drop', title: 'Drop', ...terms, skus: [cap] }, 'k-drop');
   const bo = await open(`${watchUrl}?token=${mint('Bo')}`, 'desktop');
+  await button(bo.page, /^Buy: Sun Cap/).click();
+  const hold = (await bo.page.locator('.hold').getAttribute('data-reservation')) ?? '';
   await bo.page.waitForTimeout(AFTER_MS);
 
   await t.test('in a frame the page of the shop sends the next one', async (t) => {
@@ -133,9 +149,24 @@ t.test('a token that expires during the visit is renewed, or the page says what 
       await page.getByRole('alert').filter({ hasText: EXPIRED }).waitFor();
       t.equal(await page.getByRole('button', { name: 'Join again' }).count(), 1);
     }
+    await isStillPayable(t, bo.page, hold);
     shop.minted.delete('Eve');
     await eve.page.getByRole('button', { name: 'Join again' }).click();
     await isConnected(eve.page);
+  });
+  await t.test('what is held can be paid until its time is up, whatever the page shows', async (t) => {
+    const { page } = bo;
+    await page.reload();
+    await page.getByRole('alert').filter({ hasText: EXPIRED }).waitFor();
+    await isStillPayable(t, page, hold);
+    await page.getByRole('button', { name: 'Join again' }).click();
+    const sheet = page.getByRole('dialog', { name: 'Join the show' });
+    await isStillPayable(t, sheet, hold);
+    await sheet.getByRole('button', { name: 'Only watch' }).click();
+    await isStillPayable(t, page, hold);
+    await page.goto(`${watchUrl}?token=${mint('Bo')}`);
+    await button(page, /^Release: Sun Cap/).waitFor();
+    t.equal(await page.getByText(KEPT).count(), 0, 'signed in again: the hold is an ordinary one');
   });
   t.same(
     [framed, silent, ana, eve, lee, bo].flatMap(({ errors }) => errors),

@@ -1,4 +1,5 @@
-/** The video of a show: MP4, HLS, a tall one behind the page, and an address that does not work. */
+/** The video of a show: MP4, HLS, a tall one behind the page, and one that does not arrive. */
+// slow: waits for videos that do not arrive
 import { existsSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -13,12 +14,30 @@ import { visit } from './visitors.ts';
 
 const TYPES: Readonly<Record<string, string>> = { '.mp4': 'video/mp4', '.m3u8': 'application/vnd.apple.mpegurl' };
 const FOLDER = join(ROOT, 'test/fixtures/video');
+/** Names of which the same file is served in another way. */
+const FILES: Readonly<Record<string, string>> = {
+  'lost.m3u8': 'wide.m3u8',
+  'hang.mp4': 'wide.mp4',
+  'hang.m4s': 'wide-0.m4s',
+};
 const QUARTER = 0.25;
+const SILENT_MS = 8_000;
+const RETRY_MS = 15_000;
 
-/** Serves the files to pages of any origin. */
-async function startVideoSite(t: Test): Promise<string> {
+/** A playlist whose second part is `hang.m4s`. */
+const STALLING = readFileSync(join(FOLDER, 'wide.m3u8'), 'utf8').replace(
+  '#EXT-X-ENDLIST',
+  '#EXT-X-DISCONTINUITY\n#EXTINF:2.0,\nhang.m4s\n#EXT-X-ENDLIST',
+);
+
+/** Serves the files to pages of any origin. While `silent` is on, names with `hang` get no response. */
+async function startVideoSite(t: Test) {
+  const site = { url: '', isSilent: true };
   const server = createServer(({ url = '' }, response) => {
-    const file = join(FOLDER, basename(url).replace('lost.m3u8', 'wide.m3u8'));
+    if (url.includes('hang') && site.isSilent) return;
+    if (url.endsWith('stalling.m3u8'))
+      return void response.writeHead(200, { 'access-control-allow-origin': '*' }).end(STALLING);
+    const file = join(FOLDER, FILES[basename(url)] ?? basename(url));
     if (url.includes('lost/') && extname(file) === '.m4s')
       return void response.writeHead(404, { 'access-control-allow-origin': '*' }).end();
     if (!existsSync(file)) return void response.writeHead(404, { 'access-control-allow-origin': '*' }).end();
@@ -26,8 +45,12 @@ async function startVideoSite(t: Test): Promise<string> {
     response.writeHead(200, { 'content-type': type, 'access-control-allow-origin': '*' }).end(readFileSync(file));
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  t.teardown(() => server.close());
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  t.teardown(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  site.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  return site;
 }
 
 /** Is it playing? `source`: how its address begins. */
@@ -42,7 +65,8 @@ const propertiesOf = (node: Element) => {
 };
 
 t.test('videos play muted by themselves, and what does not play says so in a line', { skip }, async (t) => {
-  const site = await startVideoSite(t);
+  const videoSite = await startVideoSite(t);
+  const { url: site } = videoSite;
   const engine = await startLiveEngine(t, { scripts: pageScripts() });
   const browser = await launchChromium(t);
   await engine.host('PATCH', '', { videoUrl: `${site}/wide.mp4`, posterUrl: `${site}/poster.jpg` });
@@ -92,6 +116,35 @@ t.test('videos play muted by themselves, and what does not play says so in a lin
     await engine.host('PATCH', '', { videoUrl: `${site}/wide.mp4` });
     await plays(page);
     t.equal(await note.count(), 0);
+  });
+
+  await t.test('a server that never responds: a note, a named time, and then the video', async (t) => {
+    await page.getByRole('button', { name: /^Turn sound/ }).waitFor();
+    const wasMuted = (await page.locator('video').evaluate(propertiesOf)).muted;
+    await engine.host('PATCH', '', { videoUrl: `${site}/hang.mp4` });
+    const stage = page.getByRole('region', { name: 'Live video' });
+    await stage.getByText('Loading the video …', { exact: true }).waitFor();
+    await stage.getByText('No video is arriving. Chat and sale go on.').waitFor({ timeout: SILENT_MS + 4_000 });
+    await stage.getByText(/Next try in (?:0:1\d|\d+ s)/).waitFor();
+    await page.getByLabel('Your message').fill('Still here');
+    await page.getByRole('button', { name: 'Send', exact: true }).click();
+    await page.getByRole('log').getByText('Still here').waitFor();
+    t.equal((await page.locator('video').evaluate(propertiesOf)).muted, wasMuted, 'the sound is as it was');
+    videoSite.isSilent = false;
+    await until(async () => (await page.evaluate(isPlaying('http'))) === true, 'it is tried again', RETRY_MS + 8_000);
+    await page.locator('.stage-note').waitFor({ state: 'detached' });
+  });
+
+  await t.test('a stream that stops in the middle: the same, and a press tries now', async () => {
+    videoSite.isSilent = true;
+    await engine.host('PATCH', '', { videoUrl: `${site}/stalling.m3u8` });
+    await plays(page, 'blob:');
+    const stage = page.getByRole('region', { name: 'Live video' });
+    await stage.getByText('No video is arriving. Chat and sale go on.').waitFor({ timeout: SILENT_MS + 8_000 });
+    videoSite.isSilent = false;
+    await stage.getByRole('button', { name: 'Try now' }).click();
+    await plays(page, 'blob:');
+    await page.locator('.stage-note').waitFor({ state: 'detached' });
   });
 
   await t.test('no video where the page is embedded', async (t) => {

@@ -46,6 +46,13 @@ export const isConnected = (page: Pick<Page, 'getByText'>): Promise<void> =>
 /** The button of a product: `name` as screen readers hear it. */
 export const button = (page: Page, name: RegExp) => page.getByRole('button', { name });
 
+/** A control by its name, as screen readers hear it. */
+export const control = (page: Page, name: string | RegExp) =>
+  page
+    .getByRole('button', { name })
+    .or(page.getByRole('radio', { name, exact: true }))
+    .first();
+
 /** Collects what a console shows as an error, with violations of the security policy. */
 export function collectErrors(page: Page, ignored = /status of 404/): string[] {
   const errors: string[] = [];

@@ -31,6 +31,8 @@ interface LiveEngineOptions {
   readonly proxied?: boolean;
   /** Whose pages may show ours in a frame. */
   readonly frameAncestors?: readonly string[];
+  /** May the page make a token for any name? Default: true. */
+  readonly demoTokens?: boolean;
 }
 
 export async function startLiveEngine(t: Test, options: LiveEngineOptions = {}) {
@@ -64,7 +66,7 @@ export async function startLiveEngine(t: Test, options: LiveEngineOptions = {}) 
     logger,
     options: {
       ...{ version: 'test', node: 'test', publicGatewayUrl: null, gatewayPort: network?.port ?? port },
-      ...{ web, demoTokens: true, frameAncestors: options.frameAncestors },
+      ...{ web, demoTokens: options.demoTokens ?? true, frameAncestors: options.frameAncestors },
     },
   });
   const controlUrl = await control.listen({ host: '127.0.0.1', port: 0 });

@@ -109,15 +109,18 @@ function Start({ at }: { at: number }) {
   );
 }
 
+const WORDS = { scheduled: 'sale.opens', open: 'sale.closes', paused: 'sale.pausedEnds' } as const;
+
 function Sale({ sale: { title, state, opensAt, closesAt } }: { sale: ListedSale }) {
   const at = state === 'scheduled' ? opensAt : closesAt;
   return (
     <p class='show-line' data-state={state}>
       <Icon name='bag' />
       <bdi class='clip'>{title}</bdi>
+      {state === 'paused' && at === null && <span class='show-time'>{t('sale.paused')}</span>}
       {at !== null && (
         <span class='show-time'>
-          {t(state === 'scheduled' ? 'sale.opens' : 'sale.closes')}{' '}
+          {t(WORDS[state])}{' '}
           <strong>
             <Countdown now={now} to={at} />
           </strong>

@@ -11,7 +11,9 @@ import { Chat } from './chat.tsx';
 import { Composer } from './composer.tsx';
 import { Featured } from './featured.tsx';
 import { HoldsBar, HoldsSheet } from './holds.tsx';
-import { JoinSheet, ShowSheet } from './join.tsx';
+import { JoinSheet, ShowSheet, signInText } from './join.tsx';
+import { canPayKept } from './kept-holds.ts';
+import { KeptList } from './kept-list.tsx';
 import { SaleChips } from './sale-chips.tsx';
 import { isTokenLate, open, phase } from './session.ts';
 import { Shelf, ShopSheet } from './shelf.tsx';
@@ -140,6 +142,8 @@ function Fatal({ code, text }: { code: number; text: string | null }) {
   const isMissing = code === NO_SHOW;
   const isRefused = code === TOKEN_EXPIRED || code === FORBIDDEN;
   const title = textOrNull(`fatal.${code}`) ?? t(code === 0 ? 'fatal.load' : 'fatal.other');
+  const look = canPayKept() ? 'outline' : 'filled';
+  const signIn = isRefused ? signInText() : null;
   return (
     <main class='fatal'>
       <EmptyState
@@ -153,14 +157,18 @@ function Fatal({ code, text }: { code: number; text: string | null }) {
               {t('fatal.shows')}
             </Button>
           ) : (
-            <Button look='filled' onClick={() => void open({ again: isRefused })}>
+            <Button look={look} onClick={() => void open({ again: isRefused })}>
               {t(isTakenOver ? 'fatal.here' : isRefused ? 'fatal.again' : 'retry')}
             </Button>
           )
         }
       >
-        {textOrNull(`fatal.${code}.text`) ?? text ?? t(code === 0 ? 'error.redis_unavailable' : 'fatal.other.text')}
+        {signIn ??
+          textOrNull(`fatal.${code}.text`) ??
+          text ??
+          t(code === 0 ? 'error.redis_unavailable' : 'fatal.other.text')}
       </EmptyState>
+      {!isMissing && <KeptList />}
     </main>
   );
 }

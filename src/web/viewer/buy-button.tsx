@@ -4,7 +4,9 @@ import { Countdown, type CountdownProps } from '../shared/components/countdown.t
 import { notify } from '../shared/components/toast.tsx';
 import { countdownText, t } from '../shared/i18n.ts';
 import { useStable } from '../shared/stable.ts';
+import { canPayKept } from './kept-holds.ts';
 import type { BuyState } from './offers.ts';
+import { isTokenLate, wayIn } from './session.ts';
 import { type Action, useViewer } from './viewer-model.ts';
 
 export interface BuyButtonProps {
@@ -43,6 +45,9 @@ export function BuyButton(props: BuyButtonProps) {
           {press('leave', t('wait.leave'), 'text')}
         </>
       );
+    case 'buyersOnly':
+      if (wayIn.value !== null && !isTokenLate.value) return <JoinButton {...props} />;
+      return <Inactive {...props} state={state} />;
     case 'hold':
       return (
         <>
@@ -77,6 +82,24 @@ function Press({
   );
 }
 
+/** A guest who can sign in on this page. */
+function JoinButton({ sale, sku, item, primary }: BuyButtonProps) {
+  const { sheet } = useViewer();
+  return (
+    <Button
+      look={primary && !canPayKept() ? 'filled' : 'tonal'}
+      class='buy'
+      label={`${t('buy.join')}: ${item}`}
+      data={{ 'data-sku': sku, 'data-sale': sale, 'data-action': 'sign-in' }}
+      onClick={() => {
+        sheet.value = 'join';
+      }}
+    >
+      {t('buy.join')}
+    </Button>
+  );
+}
+
 function HoldButton(props: { reservation: string; item: string; look: ButtonLook }) {
   const { store, isTimeUp } = useViewer();
   const hold = store.reservations.value.find(({ id }) => id === props.reservation);
@@ -105,11 +128,17 @@ function RunningHold({ hold, item, look }: { hold: ReservationView; item: string
   );
 }
 
-/** A link to where the hold is paid. */
+/** A link to where the hold is paid. A release that can be undone ends with it. */
 export function PayButton({ hold, item, look }: { hold: ReservationView; item: string; look: ButtonLook }) {
-  const { checkout } = useViewer();
+  const { checkout, releases } = useViewer();
   return (
-    <Button look={look} class='buy' href={checkout(hold) ?? ''} data={{ 'data-action': 'pay' }}>
+    <Button
+      look={look}
+      class='buy'
+      href={checkout(hold) ?? ''}
+      data={{ 'data-action': 'pay' }}
+      onClick={() => releases.undo(hold.id)}
+    >
       <HoldTime text='buy.pay' hold={hold} item={item} />
     </Button>
   );
@@ -125,14 +154,16 @@ function Inactive({ state, sku, sale, item }: BuyButtonProps & { state: BuyState
   const { store } = useViewer();
   const text = inactiveText(state);
   const reason = (): string =>
-    state.kind === 'opens' ? t('buy.opens', { time: countdownText(state.at - store.now.peek()) }) : text;
+    state.kind === 'opens'
+      ? `${t('buy.opens', { time: countdownText(state.at - store.now.peek()) })}.`
+      : reasonOf(state);
   return (
     <Button
       class='buy'
       inactive
       label={state.kind === 'opens' ? undefined : `${text}: ${item}`}
       data={{ 'data-sku': sku, 'data-sale': sale, 'data-action': 'none' }}
-      onClick={() => notify(`${item}: ${reason()}.`)}
+      onClick={() => notify(`${item}: ${reason()}`)}
     >
       {state.kind === 'opens' ? <TimedText text='buy.opens' item={item} to={state.at} now={store.now} /> : text}
     </Button>
@@ -145,9 +176,11 @@ function inactiveText({ kind }: BuyState): string {
     case 'yours':
     case 'limit':
     case 'buyersOnly':
+    case 'paused':
     case 'soon':
       return t(`buy.${kind}`);
-    case 'paused':
+    case 'viewersOnly':
+      return t('buy.buyersOnly');
     case 'ended':
     case 'cancelled':
     case 'draft':
@@ -157,13 +190,21 @@ function inactiveText({ kind }: BuyState): string {
   }
 }
 
+/** Why it cannot be pressed, and what to do. */
+function reasonOf(state: BuyState): string {
+  if (state.kind === 'paused') return t('sale.pausedText');
+  if (state.kind === 'viewersOnly') return t('join.viewer');
+  if (state.kind === 'buyersOnly') return t(isTokenLate.value ? 'join.late' : 'join.link');
+  return `${inactiveText(state)}.`;
+}
+
 type TimedKey = 'buy.hold' | 'buy.pay' | 'buy.opens';
 
 /**
  * A text with a countdown inside, in the order of the language. Screen readers get the words and
  * the item, because they would read the countdown again and again.
  */
-function TimedText({ text, item, ...time }: { text: TimedKey; item: string } & CountdownProps) {
+export function TimedText({ text, item, ...time }: { text: TimedKey; item: string } & CountdownProps) {
   const [before = '', between = '', after = ''] = t(text, { time: '\ue000' }).split(/(\s*·?\s*)\ue000/);
   return (
     <>

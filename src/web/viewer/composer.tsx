@@ -6,7 +6,7 @@ import { Icon } from '../shared/components/icon.tsx';
 import { notify } from '../shared/components/toast.tsx';
 import { t, waitText } from '../shared/i18n.ts';
 import { Hearts } from './hearts.tsx';
-import { isTokenLate, watch } from './session.ts';
+import { isTokenLate, wayIn } from './session.ts';
 import { refusalText, useViewer } from './viewer-model.ts';
 
 const MISSED_COLLECTED_MS = 2_000;
@@ -47,10 +47,10 @@ export function Composer({ hasShop }: { hasShop: boolean }) {
 function GuestField() {
   const { sheet } = useViewer();
   if (isTokenLate.value) return <p class='bar-note'>{t('join.late')}</p>;
-  if (watch.value?.demoTokens !== true) return <p class='bar-note'>{t('join.link')}</p>;
+  if (wayIn.value === null) return <p class='bar-note'>{t('join.link')}</p>;
   return (
     <Button
-      look='filled'
+      look='tonal'
       class='bar-join'
       onClick={() => {
         sheet.value = 'join';

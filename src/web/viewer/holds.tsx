@@ -1,4 +1,3 @@
-import { useState } from 'preact/hooks';
 import type { ReservationView } from '../../protocol/messages.ts';
 import { Button } from '../shared/components/button.tsx';
 import { Badge, type BadgeLook } from '../shared/components/chip.tsx';
@@ -6,16 +5,21 @@ import { Countdown } from '../shared/components/countdown.tsx';
 import { EmptyState } from '../shared/components/empty-state.tsx';
 import { Price } from '../shared/components/price.tsx';
 import { Sheet } from '../shared/components/sheet.tsx';
-import { t } from '../shared/i18n.ts';
+import { say } from '../shared/components/toast.tsx';
+import { t, waitText } from '../shared/i18n.ts';
 import { PayButton } from './buy-button.tsx';
+import { HoldLine } from './hold-line.tsx';
+import { KeptList } from './kept-list.tsx';
+import { UNDO_MS } from './releases.ts';
 import { useViewer } from './viewer-model.ts';
 
 const LOOKS: Readonly<Partial<Record<ReservationView['state'], BadgeLook>>> = { held: 'warning', confirmed: 'success' };
 
-/** The hold that expires first, above the bottom bar. */
+/** The hold that expires first, above the bottom bar; for a guest those of an ended sign-in. */
 export function HoldsBar() {
-  const { holds, sheet } = useViewer();
+  const { holds, sheet, store } = useViewer();
   const [hold] = holds.value;
+  if (store.viewer.value?.role === 'guest') return <KeptList />;
   if (hold === undefined) return null;
   const others = holds.value.length - 1;
   return (
@@ -37,20 +41,16 @@ export function HoldsBar() {
 }
 
 function Hold({ hold, inSheet = false }: { hold: ReservationView; inSheet?: boolean }) {
-  const { store, itemsText, checkout, isHoldFeatured, isTimeUp, release } = useViewer();
-  const [isReleasing, setReleasing] = useState(false);
-  const rest = (hold.heldUntil - store.now.value) / Math.max(1, hold.heldUntil - hold.createdAt);
-  const share = `scaleX(${Math.max(0, Math.min(1, rest))})`;
+  const { store, itemsText, checkout, isHoldFeatured, isTimeUp, releases } = useViewer();
   const isOver = isTimeUp(hold);
+  const isReleasing = releases.at.value.has(hold.id);
   const next = isOver ? t('hold.timeUpNext') : checkout(hold) === null ? t('hold.next') : null;
   return (
     <div class='hold' data-state='held' data-reservation={hold.id}>
-      <div class='hold-line' aria-hidden='true'>
-        <span style={{ transform: share }} />
-      </div>
+      <HoldLine now={store.now.value} from={hold.createdAt} to={hold.heldUntil} />
       <div class='hold-text'>
         <p class='hold-head'>
-          {t(isOver ? 'hold.timeUp' : hold.offer ? 'hold.offer' : 'hold.held')}
+          {t(isOver ? 'hold.timeUp' : isReleasing ? 'hold.releasing' : hold.offer ? 'hold.offer' : 'hold.held')}
           {!isOver && (
             <span class='hold-time'>
               <span class='sr'>{t('hold.timeLeft')} </span>
@@ -66,23 +66,38 @@ function Hold({ hold, inSheet = false }: { hold: ReservationView; inSheet?: bool
       </div>
       {!isOver && (
         <div class='hold-actions'>
-          <Button
-            look='text'
-            disabled={isReleasing}
-            label={`${t('hold.release')}: ${itemsText(hold)}`}
-            onClick={() => {
-              setReleasing(true);
-              void release(hold.id).finally(() => setReleasing(false));
-            }}
-          >
-            {t('hold.release')}
-          </Button>
-          {checkout(hold) !== null && (inSheet || !isHoldFeatured.value) && (
+          <ReleaseButton hold={hold} />
+          {checkout(hold) !== null && !isReleasing && (inSheet || !isHoldFeatured.value) && (
             <PayButton look='filled' hold={hold} item={itemsText(hold)} />
           )}
         </div>
       )}
     </div>
+  );
+}
+
+/** A press can be undone in the same place for some seconds. Then the release is sent. */
+function ReleaseButton({ hold }: { hold: ReservationView }) {
+  const { store, itemsText, releases, sending } = useViewer();
+  const item = itemsText(hold);
+  const at = releases.at.value.get(hold.id);
+  const isSending = sending.value.has(hold.id);
+  const press = (): void => {
+    if (isSending) return;
+    if (at === undefined) releases.start(hold.id);
+    else releases.undo(hold.id);
+    say(at === undefined ? t('said.releasing', { item, time: waitText(UNDO_MS) }) : t('said.kept', { item }));
+  };
+  const secondsLeft = Math.max(1, Math.ceil(((at ?? 0) - store.now.value) / 1000));
+  return (
+    <Button
+      look={at === undefined ? 'text' : 'outline'}
+      inactive={isSending}
+      label={`${t(at === undefined ? 'hold.release' : 'hold.undo')}: ${item}`}
+      onClick={press}
+    >
+      {at === undefined ? t('hold.release') : t('hold.undoIn', { n: secondsLeft })}
+    </Button>
   );
 }
 

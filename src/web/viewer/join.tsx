@@ -3,7 +3,9 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import { Button } from '../shared/components/button.tsx';
 import { Sheet } from '../shared/components/sheet.tsx';
 import { t } from '../shared/i18n.ts';
-import { joinAs, openShow, watch } from './session.ts';
+import { KeptList } from './kept-list.tsx';
+import { joinAs, joinFromShop, openShow, watch, wayIn } from './session.ts';
+import { shopOrigin } from './token.ts';
 
 const NAME_CHARS_MAX = 32;
 const SHOW_CHARS_MAX = 64;
@@ -53,9 +55,14 @@ function JoinForm({ label, maxLength, autoComplete, missing, onSubmit, children 
   );
 }
 
-/** Asks for a name. Without `onClose` nothing can be watched before. */
+/** Asks for a name, or says where to sign in. Without `onClose` nothing can be watched before. */
 export function JoinSheet({ onClose }: { onClose?: () => void }) {
   const title = watch.value?.show.title;
+  const onlyWatch = onClose !== undefined && (
+    <Button look='text' onClick={onClose}>
+      {t('join.watch')}
+    </Button>
+  );
   return (
     <Sheet title={t('join.title')} onClose={onClose}>
       {title !== undefined && (
@@ -63,20 +70,54 @@ export function JoinSheet({ onClose }: { onClose?: () => void }) {
           {title}
         </p>
       )}
-      <JoinForm
-        label={t('join.name')}
-        maxLength={NAME_CHARS_MAX}
-        autoComplete='nickname'
-        missing={t('join.enterName')}
-        onSubmit={joinAs}
-      >
-        {onClose !== undefined && (
-          <Button look='text' onClick={onClose}>
-            {t('join.watch')}
-          </Button>
-        )}
-      </JoinForm>
+      {wayIn.value === 'name' ? (
+        <JoinForm
+          label={t('join.name')}
+          maxLength={NAME_CHARS_MAX}
+          autoComplete='nickname'
+          missing={t('join.enterName')}
+          onSubmit={joinAs}
+        >
+          {onlyWatch}
+        </JoinForm>
+      ) : (
+        <SignIn>{onlyWatch}</SignIn>
+      )}
+      <KeptList look='tonal' />
     </Sheet>
+  );
+}
+
+/** Where to sign in. */
+export const signInText = (): string | null => {
+  if (wayIn.value === 'shop' && shopOrigin !== null) return t('join.atShop', { shop: shopName });
+  return wayIn.value === 'parent' ? t('join.atPage') : null;
+};
+
+const shopName = shopOrigin?.replace(/^https?:\/\//, '') ?? '';
+
+function SignIn({ children }: { children: ComponentChildren }) {
+  const [error, setError] = useState('');
+  const [isAsking, setAsking] = useState(false);
+  const ask = async (): Promise<void> => {
+    setAsking(true);
+    setError((await joinFromShop()) ?? '');
+    setAsking(false);
+  };
+  return (
+    <div class='join'>
+      <p>{signInText() ?? t('join.link')}</p>
+      <p class='error' role='alert'>
+        {error}
+      </p>
+      {wayIn.value === 'shop' && shopOrigin !== null && (
+        <Button href={shopOrigin}>{t('join.openShop', { shop: shopName })}</Button>
+      )}
+      <Button look='filled' inactive={isAsking} onClick={() => void ask()}>
+        {t('join.signedIn')}
+      </Button>
+      {children}
+    </div>
   );
 }
 

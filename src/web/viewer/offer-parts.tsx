@@ -17,6 +17,9 @@ export interface OfferView {
   readonly isSelling: boolean;
 }
 
+/** A variant says so itself from this number on: the others are not looked at one by one. */
+const FEW_OF_VARIANT = 5;
+
 const NO_VARIANT = { sku: '', title: '', item: null };
 
 /** Returns what a card shows, and renders it again only if that changes. */
@@ -91,25 +94,31 @@ function PriceLine({ view: { chosen, currency, isSelling } }: Pick<OfferBodyProp
   );
 }
 
-/** One choice per variant. A product with one variant has none to make. */
-function Variants({ offer, view: { variants, chosen: picked, title } }: Pick<OfferBodyProps, 'offer' | 'view'>) {
+/** One choice per variant, also of those that are sold out: they have a waitlist. */
+function Variants({ offer, view }: Pick<OfferBodyProps, 'offer' | 'view'>) {
   const { choose } = useViewer();
+  const { variants, chosen, title, isSelling } = view;
   if (variants.length < 2) return null;
   return (
     <div class='variants' role='radiogroup' aria-label={`${t('shop.variant')}: ${title}`}>
-      {variants.map(({ sku, title: name, item }) => (
-        <label key={sku} class={item !== null && item.left <= 0 ? 'variant none' : 'variant'}>
-          <input
-            type='radio'
-            name={offer.key}
-            value={sku}
-            checked={picked?.sku === sku}
-            onChange={() => choose(offer, sku)}
-          />
-          <bdi>{name}</bdi>
-          {item !== null && item.left <= 0 && <span class='sr'> {t('soldOut')}</span>}
-        </label>
-      ))}
+      {variants.map(({ sku, title: name, item }) => {
+        const left = item?.left ?? Infinity;
+        const isFew = isSelling && left > 0 && left <= FEW_OF_VARIANT;
+        return (
+          <label key={sku} class={left <= 0 ? 'variant none' : 'variant'}>
+            <input
+              type='radio'
+              name={offer.key}
+              value={sku}
+              checked={chosen?.sku === sku}
+              onChange={() => choose(offer, sku)}
+            />
+            <bdi>{name}</bdi>
+            {isFew && <span class='variant-left figures'>{t('left', { n: left })}</span>}
+            {left <= 0 && <span class='sr'>{t('soldOut')}</span>}
+          </label>
+        );
+      })}
     </div>
   );
 }

@@ -29,7 +29,9 @@ export type BuyState =
   /** `more`: another unit may be bought too. */
   | { readonly kind: 'hold'; readonly reservation: string; readonly until: number; readonly more: boolean }
   | { readonly kind: 'waiting'; readonly place: number }
-  | { readonly kind: 'soon' | 'yours' | 'limit' | 'soldOut' | 'sending' | 'buyersOnly' }
+  | { readonly kind: 'soon' | 'yours' | 'limit' | 'soldOut' | 'sending' }
+  /** Of a guest, and of a viewer whose token does not allow to buy. */
+  | { readonly kind: 'buyersOnly' | 'viewersOnly' }
   | { readonly kind: 'paused' | 'ended' | 'cancelled' | 'draft' };
 
 /** Shows how many units are left from this number on. */
@@ -158,7 +160,8 @@ export function buyStateOf(sale: SaleView, item: SaleSku, holdings: Holdings): B
   if (mine.owned > 0 && isAtLimit) return { kind: 'yours' };
   const { state } = sale;
   if (state === 'ended' || state === 'cancelled' || state === 'draft') return { kind: state };
-  if (role === 'guest' || role === 'viewer') return { kind: 'buyersOnly' };
+  if (role === 'guest') return { kind: 'buyersOnly' };
+  if (role === 'viewer') return { kind: 'viewersOnly' };
   if (state === 'paused') return { kind: 'paused' };
   if (state === 'scheduled') {
     if (sale.opensAt === null) return { kind: 'soon' };

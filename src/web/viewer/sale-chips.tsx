@@ -23,12 +23,14 @@ function SaleChip({ id }: { id: string }) {
   const { store, saleById, filter, chooseSale } = useViewer();
   const sale = saleById.value.get(id);
   if (sale === undefined) return null;
+  const isPaused = sale.state === 'paused';
   const at = sale.state === 'scheduled' ? sale.opensAt : sale.closesAt;
   return (
     <Chip pressed={filter.value === id} onPress={() => chooseSale(filter.value === id ? null : id)}>
       <span class={`state ${sale.state}`} aria-hidden='true' />
       <bdi class='clip'>{sale.title}</bdi>
-      {at !== null && (
+      {isPaused && <span class='chip-time'>{t('sale.paused')}</span>}
+      {at !== null && !isPaused && (
         <span class='chip-time'>
           <span class='sr'>{t(sale.state === 'scheduled' ? 'sale.opens' : 'sale.closes')} </span>
           <Countdown now={store.now} to={at} />

@@ -1,12 +1,13 @@
 /** How the page comes to a show: its address, a token or a name, then a connection. */
-import { signal } from '@preact/signals';
+import { computed, signal } from '@preact/signals';
 import { Backoff } from '../../client/backoff.ts';
 import { connect } from '../../client/index.ts';
 import type { ShowState } from '../../protocol/messages.ts';
 import { ApiError, callApi, showFromAddress, tabStorage, takeTokenFromAddress, watchUrl } from '../shared/api.ts';
 import { t } from '../shared/i18n.ts';
 import { createShowStore } from '../shared/store.ts';
-import { canRenew, hasTokenUrl, isToken, nextToken } from './token.ts';
+import { loadKeptHolds } from './kept-holds.ts';
+import { canRenew, hasTokenUrl, isFramed, isToken, nextToken } from './token.ts';
 import { createViewerModel, type ViewerModel } from './viewer-model.ts';
 
 interface Watch {
@@ -38,6 +39,16 @@ export const watch = signal<Watch | null>(null);
 /** Did the shop not send the first token yet? It is asked again and again. */
 export const isTokenLate = signal(false);
 
+/**
+ * How a guest becomes a buyer on this page: with a name, by a login at the shop, or on the page
+ * around it. null: only with another link.
+ */
+export const wayIn = computed<'name' | 'shop' | 'parent' | null>(() => {
+  if (watch.value?.demoTokens) return 'name';
+  if (hasTokenUrl) return 'shop';
+  return isFramed ? 'parent' : null;
+});
+
 let show = '';
 /** Identifies the visit: what an earlier one waits for does not count. */
 let visit = 0;
@@ -54,6 +65,7 @@ export async function open({ again = false } = {}): Promise<void> {
     return;
   }
   show = named;
+  loadKeptHolds(show);
   try {
     watch.value = await callApi<Watch>('GET', `v1/shows/${encodeURIComponent(show)}/watch`);
   } catch (error) {
@@ -126,13 +138,25 @@ export async function joinAs(name: string): Promise<string | null> {
   try {
     const path = `v1/shows/${encodeURIComponent(show)}/demo-tokens`;
     const { token } = await callApi<{ token: string }>('POST', path, { name });
-    tabStorage.set(`token.${show}`, token);
-    newVisit();
-    start(token);
+    enter(token);
     return null;
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
   }
+}
+
+/** Asks the shop again: the viewer may have signed in there. Returns what went wrong, or null. */
+export async function joinFromShop(): Promise<string | null> {
+  const token = await nextToken().catch(() => null);
+  if (token === null) return t('join.unknown');
+  enter(token);
+  return null;
+}
+
+function enter(token: string): void {
+  tabStorage.set(`token.${show}`, token);
+  newVisit();
+  start(token);
 }
 
 function start(token: string | null, asksName = false): void {

@@ -17,6 +17,8 @@ export function useSpokenSales(): void {
     const stopEvents = store.client.on('event', ({ type, data }) => {
       const title = (data.sale as { title?: string } | undefined)?.title ?? '';
       if (type === 'sale.opened') speak(t('sale.said.open', { title }));
+      if (type === 'sale.paused') speak(t('sale.said.paused', { title }));
+      if (type === 'sale.resumed') speak(t('sale.said.resumed', { title }));
       if (type === 'sale.sold_out') speak(t('sale.said.soldOut'));
       if (type === 'sale.ended') speak(t('sale.said.ended'));
     });

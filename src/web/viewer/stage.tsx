@@ -3,35 +3,60 @@ import { useEffect, useRef } from 'preact/hooks';
 import { Banner } from '../shared/components/banner.tsx';
 import { Button } from '../shared/components/button.tsx';
 import { Icon } from '../shared/components/icon.tsx';
-import { t } from '../shared/i18n.ts';
+import { t, waitText } from '../shared/i18n.ts';
 import { attachVideo } from './video.ts';
 import { useViewer } from './viewer-model.ts';
 
 /** `tall`: higher than wide, so a phone shows it behind everything else. */
 export type VideoShape = 'wide' | 'tall' | 'failed';
 
+/** `silent`: nothing arrives. The video is loaded again at `retryAt`, on the server's clock. */
+type Flow = { readonly at: 'loading' | 'moving' } | { readonly at: 'silent'; readonly retryAt: number };
+
+/** After so long a video that does not arrive is loaded again. */
+const RETRY_MS = 15_000;
+
 /** The stream: starts muted, because browsers refuse sound before the first press. */
 export function Stage({ shape }: { shape: Signal<VideoShape> }) {
-  const { show } = useViewer();
+  const { show, store } = useViewer();
   const video = useRef<HTMLVideoElement>(null);
   const isMuted = useSignal(true);
   const isPaused = useSignal(false);
   const { videoUrl, posterUrl } = show.value ?? {};
   const hasFailed = shape.value === 'failed';
+  const flow = useSignal<Flow>({ at: 'loading' });
+  const attempt = useSignal(0);
+  const tryAgain = (): void => {
+    attempt.value += 1;
+  };
   useEffect(() => {
     shape.value = 'wide';
   }, [videoUrl]);
   useEffect(() => {
     if (video.current === null || videoUrl == null) return;
-    return attachVideo(video.current, videoUrl, {
+    flow.value = { at: 'loading' };
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const stop = attachVideo(video.current, videoUrl, {
       onPaused: () => {
         isPaused.value = true;
       },
       onFailed: () => {
         shape.value = 'failed';
       },
+      onSilent: () => {
+        flow.value = { at: 'silent', retryAt: store.client.serverNow() + RETRY_MS };
+        timer = setTimeout(tryAgain, RETRY_MS);
+      },
+      onMoving: () => {
+        clearTimeout(timer);
+        if (flow.peek().at !== 'moving') flow.value = { at: 'moving' };
+      },
     });
-  }, [videoUrl, hasFailed]);
+    return () => {
+      clearTimeout(timer);
+      stop();
+    };
+  }, [videoUrl, hasFailed, attempt.value]);
   const retry = (
     <Button
       look='text'
@@ -66,6 +91,7 @@ export function Stage({ shape }: { shape: Signal<VideoShape> }) {
               isPaused.value = false;
             }}
           />
+          {!isPaused.value && <StageNote flow={flow.value} onRetry={tryAgain} />}
           {isPaused.value && (
             <Button look='icon' class='stage-play' label={t('play')} onClick={() => void video.current?.play()}>
               <Icon name='play' solid />
@@ -84,6 +110,25 @@ export function Stage({ shape }: { shape: Signal<VideoShape> }) {
         </section>
       )}
     </>
+  );
+}
+
+/** Over the poster, or over the last picture: what is missing, and what happens next. */
+function StageNote({ flow, onRetry }: { flow: Flow; onRetry: () => void }) {
+  const { store } = useViewer();
+  const isSilent = flow.at === 'silent';
+  return (
+    <div class={flow.at === 'moving' ? 'sr' : `stage-note ${flow.at}`}>
+      <p role='status'>{flow.at !== 'moving' && t(isSilent ? 'video.silent' : 'video.loading')}</p>
+      {isSilent && (
+        <p class='stage-retry figures'>
+          {t('video.nextTry', { time: waitText(Math.max(0, flow.retryAt - store.now.value)) })}
+          <Button look='text' onClick={onRetry}>
+            {t('tryNow')}
+          </Button>
+        </p>
+      )}
+    </div>
   );
 }
 

@@ -11,11 +11,22 @@ const SHOP_REPLIES_MS = 10_000;
 const TOKEN = /^[\w!#$%&'*+.^`|~-]+$/;
 
 const tokenUrl = new URLSearchParams(location.search).get('tokenUrl');
-const isFramed = window.parent !== window;
+/** Is the page in a frame of the page of a shop? */
+export const isFramed = window.parent !== window;
 
 /** Can a viewer without a token have one? Only `tokenUrl` says so; a frame may be for guests. */
 export const hasTokenUrl = tokenUrl !== null;
 export const canRenew = hasTokenUrl || isFramed;
+
+/** Where a viewer signs in; null if the page does not know. */
+export const shopOrigin = tokenUrl === null ? null : originOf(tokenUrl);
+
+/** Returns the origin of a web address, which may be relative to that of the page. */
+function originOf(url: string): string | null {
+  if (!URL.canParse(url, location.href)) return null;
+  const { protocol, origin } = new URL(url, location.href);
+  return /^https?:$/.test(protocol) ? origin : null;
+}
 
 export const isToken = (text: string): boolean => TOKEN.test(text);
 

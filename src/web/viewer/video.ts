@@ -4,7 +4,15 @@ interface Listener {
   /** The browser did not let it start by itself. */
   readonly onPaused: () => void;
   readonly onFailed: () => void;
+  /** Nothing has been played for `SILENT_MS`, and the video has not failed. */
+  readonly onSilent: () => void;
+  /** It plays, for the first time or again. */
+  readonly onMoving: () => void;
 }
+
+/** A server that sends nothing for so long may never do. */
+const SILENT_MS = 8_000;
+const WATCH_MS = 500;
 
 /** After so many parts in a row that do not load, while nothing plays, the stream has failed. */
 const FAILED_PARTS_MAX = 3;
@@ -12,7 +20,10 @@ const FAILED_PARTS_MAX = 3;
 const isHls = (url: string): boolean => /\.m3u8(?:$|[?#])/i.test(url);
 
 /** Starts a video. Returns a function that stops it. */
-export function attachVideo(video: HTMLVideoElement, url: string, { onPaused, onFailed }: Listener): () => void {
+export function attachVideo(video: HTMLVideoElement, url: string, listener: Listener): () => void {
+  const { onPaused, onFailed } = listener;
+  let isBlocked = false;
+  const stopWatching = watchProgress(video, () => isBlocked, listener);
   let isStopped = false;
   let stopStream = (): void => {};
   const fail = (): void => {
@@ -20,7 +31,9 @@ export function attachVideo(video: HTMLVideoElement, url: string, { onPaused, on
   };
   const play = (): void => {
     video.play().catch((error: unknown) => {
-      if (!isStopped && error instanceof DOMException && error.name === 'NotAllowedError') onPaused();
+      if (isStopped || !(error instanceof DOMException) || error.name !== 'NotAllowedError') return;
+      isBlocked = true;
+      onPaused();
     });
   };
   video.addEventListener('error', fail);
@@ -38,11 +51,39 @@ export function attachVideo(video: HTMLVideoElement, url: string, { onPaused, on
   }
   return () => {
     isStopped = true;
+    stopWatching();
     video.removeEventListener('error', fail);
     stopStream();
     video.removeAttribute('src');
     video.load();
   };
+}
+
+/** Reports when nothing plays that should. A server that is silent causes no event. */
+function watchProgress(
+  video: HTMLVideoElement,
+  isBlocked: () => boolean,
+  { onSilent, onMoving }: Listener,
+): () => void {
+  let isReported = false;
+  let knownAt = video.currentTime;
+  let movedAt = performance.now();
+  const timer = setInterval(() => {
+    const hasData = video.readyState >= video.HAVE_CURRENT_DATA;
+    const isMoving = video.currentTime !== knownAt && hasData && !video.seeking;
+    // A browser may pause the video of a hidden page.
+    const isIdle = document.hidden || video.ended || (video.paused && (hasData || isBlocked()));
+    knownAt = video.currentTime;
+    if (isMoving || isIdle) movedAt = performance.now();
+    if (isMoving) {
+      isReported = false;
+      onMoving();
+    }
+    if (isReported || performance.now() - movedAt < SILENT_MS) return;
+    isReported = true;
+    onSilent();
+  }, WATCH_MS);
+  return () => clearInterval(timer);
 }
 
 async function loadHls(video: HTMLVideoElement, url: string, onFailed: () => void): Promise<() => void> {

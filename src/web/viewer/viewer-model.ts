@@ -9,6 +9,7 @@ import { notify, say } from '../shared/components/toast.tsx';
 import { t, textOrNull } from '../shared/i18n.ts';
 import { stable } from '../shared/stable.ts';
 import type { ShowStore } from '../shared/store.ts';
+import { keepHolds } from './kept-holds.ts';
 import {
   activeSales,
   type BuyState,
@@ -22,6 +23,7 @@ import {
   sectionsOf,
   variantsOf,
 } from './offers.ts';
+import { createReleases, type Releases } from './releases.ts';
 
 export interface ViewerModel {
   readonly store: ShowStore;
@@ -49,7 +51,9 @@ export interface ViewerModel {
   readonly checkout: (reservation: ReservationView) => string | null;
   readonly buyState: (sale: string, sku: string) => BuyState | null;
   readonly act: (action: Action, sale: string, sku: string, label: string) => Promise<void>;
-  readonly release: (reservation: string) => Promise<void>;
+  readonly releases: Releases;
+  /** Keys of offers, and ids of holds, with a request on its way. */
+  readonly sending: ReadonlySignal<ReadonlySet<string>>;
   /** Has the time of a hold run out? Nothing can be done until its end is reported. */
   readonly isTimeUp: (reservation: ReservationView) => boolean;
   /** Ids of messages that this tab has sent in this show. */
@@ -139,6 +143,32 @@ export function createViewerModel(store: ShowStore, showId: string): ViewerModel
     return t('said.waiting', { item: label, n: joined.value.place });
   }
 
+  async function release(reservation: string): Promise<void> {
+    // It may have been paid, or have expired, while the release could be undone.
+    if (!holds.peek().some(({ id }) => id === reservation)) return;
+    setSending(reservation, true);
+    const outcome = await client.release(reservation);
+    setSending(reservation, false);
+    if (!outcome.ok) notify(refusalText(outcome.error));
+  }
+
+  const checkout = (reservation: ReservationView): string | null => {
+    const { id = '', checkoutUrl } = show.value ?? {};
+    return checkoutUrl === undefined ? null : checkoutAddress(checkoutUrl, id, reservation);
+  };
+  effect(() => {
+    const { value: viewer } = store.viewer;
+    if (viewer === null || viewer.role === 'guest') return;
+    keepHolds(showId, {
+      offsetMs: client.serverNow() - Date.now(),
+      holds: holds.value.map((hold) => {
+        const { id, amount, currency, createdAt, heldUntil } = hold;
+        const items = itemsText(hold, catalogue.value);
+        return { id, items, amount, currency, createdAt, heldUntil, payUrl: checkout(hold) };
+      }),
+    });
+  });
+
   // Not by events of the SDK: holds also end while the page is not connected.
   let known: ReadonlyMap<string, ReservationView['state']> | null = null;
   effect(() => {
@@ -170,10 +200,7 @@ export function createViewerModel(store: ShowStore, showId: string): ViewerModel
     isHoldFeatured,
     brandName: (id) => show.value?.brands.find((brand) => brand.id === id)?.name ?? id,
     itemsText: (reservation) => itemsText(reservation, catalogue.value),
-    checkout(reservation) {
-      const { id = '', checkoutUrl } = show.value ?? {};
-      return checkoutUrl === undefined ? null : checkoutAddress(checkoutUrl, id, reservation);
-    },
+    checkout,
     buyState(saleId, sku) {
       const sale = saleById.value.get(saleId);
       const item = sale?.skus.find((candidate) => candidate.sku === sku);
@@ -196,10 +223,8 @@ export function createViewerModel(store: ShowStore, showId: string): ViewerModel
       setSending(key, false);
       if (text !== null) notify(text);
     },
-    async release(reservation) {
-      const outcome = await client.release(reservation);
-      if (!outcome.ok) notify(refusalText(outcome.error));
-    },
+    releases: createReleases(client.serverNow.bind(client), (reservation) => void release(reservation)),
+    sending,
     isTimeUp,
     ownMessages,
     rememberOwn(message) {

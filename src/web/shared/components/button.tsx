@@ -38,7 +38,7 @@ export function Button({
   const shared = { ...data, id, class: `button ${look} ${more}`.trim(), 'aria-label': label };
   if (href !== undefined)
     return (
-      <a {...shared} href={href} target='_blank' rel='noopener'>
+      <a {...shared} href={href} target='_blank' rel='noopener' onClick={onClick}>
         {children}
       </a>
     );
