@@ -37,10 +37,7 @@ the clock of Redis, which decides. In requests they may be RFC 3339, too
 
 `;
 
-/**
- * Swagger UI has texts with less than 4.5:1, and a list of the one server. Its landmarks, its order
- * of headings and the links inside its buttons have no setting.
- */
+/** Swagger UI has texts with less than 4.5:1, and a list of the one server. */
 const STYLE = `.swagger-ui .info .title small,.swagger-ui .info .title small.version-stamp{background:#4c5566}
 .swagger-ui .info .title small pre.version{background:#4c5566}
 .swagger-ui a,.swagger-ui .info a,.swagger-ui .info .title small a,.swagger-ui .info .url{color:#1b5fae}
@@ -48,6 +45,29 @@ const STYLE = `.swagger-ui .info .title small,.swagger-ui .info .title small.ver
 .swagger-ui .btn.authorize{color:#1d6b47;border-color:#1d6b47}.swagger-ui .btn.authorize svg{fill:#1d6b47}
 .swagger-ui .servers,.swagger-ui .servers-title{display:none}
 .swagger-ui .json-schema-2020-12-expand-deep-button{color:#4c5566}
+`;
+
+/**
+ * Swagger UI has no landmark, links inside buttons, and headings that begin at level 3 below the
+ * first one. Its elements stay as they are; only what they are for screen readers changes.
+ */
+const SCRIPT = `const plugin = () => ({
+  wrapComponents: {
+    BaseLayout: (Layout, { React }) => (props) =>
+      React.createElement('main', null, React.createElement(Layout, props)),
+    DeepLink: (_, { React }) => ({ text }) => React.createElement('span', null, text),
+  },
+});
+const start = window.SwaggerUIBundle;
+window.SwaggerUIBundle = Object.assign(
+  (options) => start({ ...options, plugins: [...options.plugins, plugin] }),
+  start,
+);
+const repair = () => {
+  for (const heading of document.querySelectorAll(':is(h3, h4, h5, h6):not([aria-level])'))
+    heading.setAttribute('aria-level', Number(heading.tagName[1]) - 1);
+};
+new MutationObserver(repair).observe(document.body, { childList: true, subtree: true });
 `;
 
 export async function registerDocs(app: App, version: string, tags: Resource['tags']): Promise<void> {
@@ -79,7 +99,11 @@ export async function registerDocs(app: App, version: string, tags: Resource['ta
     routePrefix: '/docs',
     // Without the bar that loads other documents.
     uiConfig: { deepLinking: true, docExpansion: 'list', displayRequestDuration: true, layout: 'BaseLayout' },
-    theme: { title: 'Stampede control API', css: [{ filename: 'theme.css', content: STYLE }] },
+    theme: {
+      title: 'Stampede control API',
+      css: [{ filename: 'theme.css', content: STYLE }],
+      js: [{ filename: 'theme.js', content: SCRIPT }],
+    },
     staticCSP: true,
     transformStaticCSP: docsPolicy,
     // The page's addresses are relative to its folder, the API's to the folder of the document.
