@@ -154,7 +154,7 @@ t.test('a token that expires during the visit is renewed, or the page says what 
     await eve.page.getByRole('button', { name: 'Join again' }).click();
     await isConnected(eve.page);
   });
-  await t.test('what is held can be paid until its time is up, whatever the page shows', async (t) => {
+  await t.test('what is held can be paid until its time is up, after a reload and as a guest too', async (t) => {
     const { page } = bo;
     await page.reload();
     await page.getByRole('alert').filter({ hasText: EXPIRED }).waitFor();

@@ -25,7 +25,7 @@ export function KeptList({ look = 'filled' }: { look?: ButtonLook }) {
   if (!hasAny) return null;
   return (
     <section class='kept' aria-label={t('kept.title')}>
-      <p class='kept-text'>{t('kept.text')}</p>
+      <p class='kept-text'>{`${t('kept.text')} ${t('kept.paid')}`}</p>
       <ul>
         {holds.map(({ id, items, amount, currency, createdAt, heldUntil, payUrl }) => {
           const isOver = now.value >= heldUntil;
