@@ -30,7 +30,7 @@ const STALLING = readFileSync(join(FOLDER, 'wide.m3u8'), 'utf8').replace(
   '#EXT-X-DISCONTINUITY\n#EXTINF:2.0,\nhang.m4s\n#EXT-X-ENDLIST',
 );
 
-/** Serves the files to pages of any origin. Names with `hang` get no response while it is silent. */
+/** Serves files to pages of any origin. Names with `hang` get no response while it is silent. */
 async function startVideoSite(t: Test) {
   const site = { url: '', isSilent: true };
   const server = createServer(({ url = '' }, response) => {
