@@ -190,6 +190,7 @@ export const LIMITS = Object.freeze({
   orderRefCharsMax: 128,
   noteCharsMax: 2_000,
   trackingCharsMax: 512,
+  refundReasonCharsMax: 500,
   announcementCharsMax: 500,
   announcementMinMs: 1_000,
   announcementDefaultMs: 5 * 60 * 1000,
@@ -229,6 +230,8 @@ export const LIMITS = Object.freeze({
   reserveBatchMax: 32,
   reserveQueuePerShowMax: 20_000,
   reserveBatchesInFlightMax: 2,
+  /** A refunded order stays in the buyer's list if that has fewer reservations of the sale. */
+  refundsListedMax: 100,
   sweepSliceMax: 25,
   /** A due record that cannot be read is tried again after this time. */
   unreadableDueRetryMs: 60_000,

@@ -81,6 +81,8 @@ export class BackOffice {
     this.#call('POST', `/v1/shows/${show}/reservations/${encoded(id)}/confirm`, { body, key });
   release = (show: string, id: string, key: string): Promise<Confirmed> =>
     this.#call('POST', `/v1/shows/${show}/reservations/${encoded(id)}/release`, { body: {}, key });
+  refund = (show: string, order: string, key: string): Promise<unknown> =>
+    this.#call('POST', `/v1/shows/${show}/orders/${encoded(order)}/refund`, { body: {}, key });
   verify = (show: string): Promise<Verification> => this.#call('GET', `/v1/shows/${show}/verify`);
 
   /** Without `ttlSeconds` the engine decides how long the token is valid. */

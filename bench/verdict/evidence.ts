@@ -3,7 +3,7 @@
  * the coordinator adds it up and compares it with the books (`checks.ts`). Plain data, because it
  * is sent between processes. Server times come from replies: they are all of the clock of Redis.
  */
-import type { Item } from '../../src/protocol/messages.ts';
+import type { Item, ReservationState } from '../../src/protocol/messages.ts';
 
 /** An accepted reply to a `reserve`. A repeated key adds another grant. */
 export interface Grant {
@@ -23,7 +23,7 @@ export interface Grant {
 /** An end reported to a client: by a reply to confirm or release, by `you`, or by an error code. */
 export interface End {
   readonly reservation: string;
-  readonly state: 'confirmed' | 'released' | 'expired';
+  readonly state: Exclude<ReservationState, 'held'>;
   /** Server time; null if only an error code reported it. */
   readonly endedAt: number | null;
 }

@@ -18,9 +18,9 @@ import type {
 } from '../domain/archive.ts';
 import { asFolderError } from '../domain/file-errors.ts';
 import { isId } from '../domain/mistakes.ts';
+import { isOrder } from '../domain/order.ts';
 import { LIMITS } from '../limits.ts';
 import { fail, ok, type Result, StampedeError } from '../protocol/codes.ts';
-import type { ReservationView } from '../protocol/messages.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { readBooked } from './booked.ts';
 import { ERASURE_PARTIAL, moveInto, nextFolder, PARTIAL, syncFolder } from './folders.ts';
@@ -188,7 +188,7 @@ export function createArchives(options: ArchivesOptions): RunningArchives {
       // A scan of a hash may return a record twice.
       const fresh = page.filter((row) => !states.has('raw' in row ? row.at : row.id));
       for (const row of fresh) states.set('raw' in row ? row.at : row.id, 'raw' in row ? 'unreadable' : row.state);
-      yield fresh.filter((row) => 'raw' in row || (row as ReservationView).state === 'confirmed');
+      yield fresh.filter((row) => 'raw' in row || isOrder(row));
     }
   }
 

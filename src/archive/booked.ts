@@ -38,6 +38,16 @@ function describedItem({ skus, brands }: Catalog, sale: string, { sku, qty }: It
   return { sku, qty, price: books.price, product: books.product, ...(brand === undefined ? {} : { brand }) };
 }
 
+/** Returns when orders were refunded, by their ids: the list of reservations has each one once. */
+async function readRefunds(folder: string): Promise<Map<string, number>> {
+  const refunds = new Map<string, number>();
+  await readLines(join(folder, FILES.orders), (row) => {
+    const { id, refundedAt } = row as ReservationView;
+    if (refundedAt !== undefined) refunds.set(id, refundedAt);
+  });
+  return refunds;
+}
+
 async function* ordersIn(folder: string, catalog: Catalog): AsyncGenerator<BookedReservation[]> {
   for await (const lines of linesOf(join(folder, FILES.orders)))
     yield lines.flatMap((line): BookedReservation[] => {
@@ -56,9 +66,11 @@ const END_STATES = { confirm: 'confirmed', release: 'released', expire: 'expired
 class Holds {
   readonly #open = new Map<string, BookedReservation>();
   readonly #catalog: Catalog;
+  readonly #refunds: ReadonlyMap<string, number>;
 
-  constructor(catalog: Catalog) {
+  constructor(catalog: Catalog, refunds: ReadonlyMap<string, number>) {
     this.#catalog = catalog;
+    this.#refunds = refunds;
   }
 
   /** Returns the reservation that the entry ends, if any. */
@@ -71,7 +83,9 @@ class Holds {
     const state = END_STATES[kind as keyof typeof END_STATES];
     if (state === undefined) return [];
     this.#open.delete(id);
-    return [{ ...booked, state, endedAt: at, ...(state === 'confirmed' ? { orderRef: reason } : {}) }];
+    const ended = { ...booked, state, endedAt: at, ...(state === 'confirmed' ? { orderRef: reason } : {}) };
+    const refundedAt = this.#refunds.get(id);
+    return [refundedAt === undefined ? ended : { ...ended, state: 'refunded', refundedAt }];
   }
 
   #hold(
@@ -93,8 +107,12 @@ class Holds {
   }
 }
 
-async function* reservationsIn(folder: string, catalog: Catalog): AsyncGenerator<BookedReservation[]> {
-  const holds = new Holds(catalog);
+async function* reservationsIn(
+  folder: string,
+  catalog: Catalog,
+  refunds: ReadonlyMap<string, number>,
+): AsyncGenerator<BookedReservation[]> {
+  const holds = new Holds(catalog, refunds);
   for await (const lines of linesOf(join(folder, FILES.ledger)))
     yield lines.flatMap((line) => {
       const row = JSON.parse(line) as LedgerRow;
@@ -104,8 +122,8 @@ async function* reservationsIn(folder: string, catalog: Catalog): AsyncGenerator
     });
 }
 
-/** Rejects if the summary cannot be read. */
+/** Rejects if the summary, or what was refunded, cannot be read. */
 export async function readBooked(folder: string, isOrder: boolean): Promise<AsyncIterable<BookedReservation[]>> {
   const catalog = await readCatalog(folder);
-  return isOrder ? ordersIn(folder, catalog) : reservationsIn(folder, catalog);
+  return isOrder ? ordersIn(folder, catalog) : reservationsIn(folder, catalog, await readRefunds(folder));
 }

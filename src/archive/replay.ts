@@ -1,8 +1,9 @@
 /** Reads an archive back: replays its ledger, and compares everything else with it. */
 import { join } from 'node:path';
-import type { ArchiveVerification, LedgerRow, ShowTotals, UnreadableRow } from '../domain/archive.ts';
+import type { ArchiveVerification, LedgerRow, RefundTotals, ShowTotals, UnreadableRow } from '../domain/archive.ts';
 import { fileReason, NOT_READ } from '../domain/file-errors.ts';
 import { compareBooks, LedgerReplay } from '../domain/ledger.ts';
+import { isOrder, type OrderNotes } from '../domain/order.ts';
 import type { SaleBooks } from '../domain/sale.ts';
 import type { ReservationView, ShowEvent } from '../protocol/messages.ts';
 import { type FileEntry, readLines } from './lines.ts';
@@ -39,15 +40,20 @@ const isSale = (value: unknown): boolean =>
 const isUnreadable = (row: object): row is UnreadableRow => 'raw' in row;
 
 /** What the ledger says of an order. */
-type Confirmed = { readonly orderRef: string; readonly amount: unknown };
+type Confirmed = { readonly orderRef: string; readonly amount: unknown; isRestocked?: boolean };
 
 /** Returns why an order differs from the ledger, or null. */
-function orderProblem(order: ReservationView, replay: LedgerReplay, confirmed: Map<string, Confirmed>): string | null {
+function orderProblem(
+  order: ReservationView & OrderNotes,
+  replay: LedgerReplay,
+  confirmed: Map<string, Confirmed>,
+): string | null {
   const replayed = replay.reservations.get(order.id);
   const paid = confirmed.get(order.id);
-  if (replayed?.state !== 'confirmed' || paid === undefined) return `the ledger has no order ${order.id}`;
+  if (replayed === undefined || !isOrder(replayed) || paid === undefined) return `the ledger has no order ${order.id}`;
   const isSame =
-    order.state === 'confirmed' &&
+    order.state === replayed.state &&
+    order.restocked === paid.isRestocked &&
     replayed.user === order.user &&
     replayed.sale === order.sale &&
     replayed.items.length === order.lines.length &&
@@ -82,6 +88,8 @@ export async function replayFiles(folder: string): Promise<Replayed> {
         replay.apply(entry, row.at);
         const [kind, , id, , , , reason, , extra] = entry;
         if (kind === 'confirm' && id) confirmed.set(id, { orderRef: reason, amount: extra?.amount });
+        const refunded = kind === 'refund' && id ? confirmed.get(id) : undefined;
+        if (refunded !== undefined) refunded.isRestocked = reason === 'restocked';
       }
     } catch {
       // Bytes that can be decoded are not always an entry.
@@ -92,14 +100,21 @@ export async function replayFiles(folder: string): Promise<Replayed> {
   const seen = new Set<string>();
   const buyers = new Set<string>();
   const revenue: Record<string, number> = {};
+  const refunds: RefundTotals = { orders: 0, units: 0, amount: {} };
   let unitsSold = 0;
-  await read('orders', (order: ReservationView | UnreadableRow) => {
+  await read('orders', (order: (ReservationView & OrderNotes) | UnreadableRow) => {
     if (isUnreadable(order)) return replay.violate(`the record of reservation ${order.at} cannot be read`);
     if (seen.has(order.id)) return replay.violate(`order ${order.id} is listed twice`);
     seen.add(order.id);
     buyers.add(order.user);
+    const units = order.lines.reduce((sum, { qty }) => sum + qty, 0);
     revenue[order.currency] = (revenue[order.currency] ?? 0) + order.amount;
-    for (const { qty } of order.lines) unitsSold += qty;
+    unitsSold += units;
+    if (order.state === 'refunded') {
+      refunds.orders += 1;
+      refunds.units += units;
+      refunds.amount[order.currency] = (refunds.amount[order.currency] ?? 0) + order.amount;
+    }
     const problem = orderProblem(order, replay, confirmed);
     if (problem !== null) replay.violate(problem);
   });
@@ -129,6 +144,7 @@ export async function replayFiles(folder: string): Promise<Replayed> {
     ...{ entries: replay.entries, events, reservations: replay.reservations.size, orders: seen.size },
     ...{ buyers: buyers.size, unitsSold, revenue, refusals: replay.refusals, localRefusals: replay.localRefusals },
     ...numbers,
+    ...(refunds.orders > 0 ? { refunds } : {}),
   };
   return { replay, totals, sales, files: entries };
 }
@@ -148,9 +164,9 @@ export async function verifyArchive(folder: string): Promise<ArchiveVerification
   const { replay, totals, sales, files } = await replayFiles(folder);
   const { entries, reservations, refusals, localRefusals } = replay;
   const problems = fileProblems(manifest.files, files);
-  for (const [name, value] of Object.entries(totals))
-    if (JSON.stringify(value) !== JSON.stringify(manifest.totals[name as keyof ShowTotals]))
-      problems.push(`totals: ${name} is ${JSON.stringify(value)}, by the manifest another value`);
+  for (const name of Object.keys({ ...manifest.totals, ...totals }) as Array<keyof ShowTotals>)
+    if (JSON.stringify(totals[name]) !== JSON.stringify(manifest.totals[name]))
+      problems.push(`totals: ${name} is ${JSON.stringify(totals[name])}, by the manifest another value`);
   return {
     show: manifest.show,
     sha256,

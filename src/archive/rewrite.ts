@@ -128,7 +128,7 @@ const changeOrders =
     if (order.user !== erased.user) return null;
     onOrder();
     // What the host wrote may name the user.
-    const { note: _note, tracking: _tracking, ...rest } = order;
+    const { note: _note, tracking: _tracking, refundReason: _reason, ...rest } = order;
     return { ...rest, user: erased.pseudonym };
   };
 

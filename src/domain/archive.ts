@@ -6,7 +6,17 @@ import type { LedgerEntry } from './ledger.ts';
 import type { BookedReservation, OrderNotes } from './order.ts';
 import type { SaleBooks } from './sale.ts';
 
-/** What a show amounts to. Money in minor units, by currency. */
+/** What was refunded. */
+export interface RefundTotals {
+  orders: number;
+  units: number;
+  amount: Record<string, number>;
+}
+
+/**
+ * What a show amounts to. Money in minor units, by currency. Orders, units and revenue are those of
+ * all orders, also of refunded ones.
+ */
 export interface ShowTotals {
   entries: number;
   events: number;
@@ -21,6 +31,8 @@ export interface ShowTotals {
   peakViewers: number;
   uniqueViewers: number;
   hearts: number;
+  /** Missing: no order was refunded. */
+  refunds?: RefundTotals;
 }
 
 /** What Redis keeps of an archived show. */

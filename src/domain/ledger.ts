@@ -3,14 +3,14 @@
  * and whether each refusal was justified. Pure: entries in, violations out. The format is
  * that of `src/redis/lua/lib/ledger.lua`.
  */
-import type { SaleState } from '../protocol/messages.ts';
+import type { ReservationState, SaleState } from '../protocol/messages.ts';
 import type { SkuBooks } from './sale.ts';
 
 /** sku, qty, and available, held, sold, withdrawn before and after. Refusals: only sku and qty. */
 export type LedgerItem = [sku: string, qty: number, ...counts: number[]];
 export type LedgerKind =
   | ('alloc' | 'withdraw' | 'adjust')
-  | ('hold' | 'confirm' | 'release' | 'expire' | 'prolong' | 'refuse')
+  | ('hold' | 'confirm' | 'release' | 'expire' | 'refund' | 'prolong' | 'refuse')
   | ('sale' | 'join' | 'leave' | 'gate');
 export type LedgerEntry = [
   kind: LedgerKind,
@@ -48,22 +48,29 @@ interface ReplayedSale {
 interface ReplayedReservation {
   readonly sale: string;
   readonly user: string;
-  state: 'held' | 'confirmed' | 'released' | 'expired';
+  state: ReservationState;
   readonly items: readonly LedgerItem[];
 }
 
 const COLUMNS = ['available', 'held', 'sold', 'withdrawn'] as const;
 const BOOK_COLUMNS = ['allocated', ...COLUMNS] as const;
 type Column = (typeof COLUMNS)[number];
-type Move = 'withdraw' | 'hold' | 'confirm' | 'release' | 'expire';
+type End = 'confirm' | 'release' | 'expire' | 'refund';
+type Move = 'withdraw' | 'hold' | End | 'refund withdrawn';
 const MOVES: Readonly<Record<Move, readonly [from: Column, to: Column]>> = {
   withdraw: ['available', 'withdrawn'],
   hold: ['available', 'held'],
   confirm: ['held', 'sold'],
   release: ['held', 'available'],
   expire: ['held', 'available'],
+  refund: ['sold', 'available'],
+  'refund withdrawn': ['sold', 'withdrawn'],
 };
-const END_STATES = { confirm: 'confirmed', release: 'released', expire: 'expired' } as const;
+/** The state of a reservation before and after an entry. */
+const ENDS: Readonly<Record<End, readonly [before: ReservationState, after: ReservationState]>> = {
+  ...{ confirm: ['held', 'confirmed'], release: ['held', 'released'], expire: ['held', 'expired'] },
+  refund: ['confirmed', 'refunded'],
+};
 const VIOLATIONS_MAX = 1000;
 const NO_PROBLEMS: readonly string[] = [];
 const isSameItems = (a: readonly LedgerItem[], b: readonly LedgerItem[]): boolean =>
@@ -131,7 +138,8 @@ export class LedgerReplay {
       case 'confirm':
       case 'release':
       case 'expire':
-        if (reservation) this.#end(sale, kind, reservation, user, items || []);
+      case 'refund':
+        if (reservation) this.#end(sale, kind, reservation, entry);
         return;
       default:
         this.violate(`unknown kind ${String(kind satisfies never)}`);
@@ -206,21 +214,17 @@ export class LedgerReplay {
     }
   }
 
-  #end(
-    sale: ReplayedSale,
-    kind: keyof typeof END_STATES,
-    reservation: string,
-    user: string | false,
-    items: readonly LedgerItem[],
-  ): void {
+  #end(sale: ReplayedSale, kind: End, reservation: string, entry: LedgerEntry): void {
+    const [, , , user, , , reason, items] = entry;
+    const [before, after] = ENDS[kind];
     const known = this.reservations.get(reservation);
     const what = `${kind} of reservation ${reservation}`;
     if (!known) return this.violate(`${what}, which was never held`, sale.id);
-    if (known.state !== 'held') this.violate(`${what}, which was ${known.state} (I3)`, sale.id);
+    if (known.state !== before) this.violate(`${what}, which was ${known.state} (I3)`, sale.id);
     if (known.user !== user || known.sale !== sale.id) this.violate(`${what} names another buyer or sale`);
-    if (!isSameItems(items, known.items)) this.violate(`${what} moves other units than were held`, sale.id);
-    known.state = END_STATES[kind];
-    this.#move(sale, kind, items);
+    if (!isSameItems(items || [], known.items)) this.violate(`${what} moves other units than were held`, sale.id);
+    known.state = after;
+    this.#move(sale, kind === 'refund' && reason === 'withdrawn' ? 'refund withdrawn' : kind, items);
     if (kind !== 'confirm') addUnits(sale, known.user, known.items, -1);
   }
 

@@ -1,6 +1,8 @@
 /** Reservations and orders as a back office reads them: in pages, filtered, with what they cost. */
 import type { Result } from '../protocol/codes.ts';
 import type { Item, ReservationState, ReservationView } from '../protocol/messages.ts';
+import type { CommandMeta } from './command.ts';
+import type { Decision } from './reservation.ts';
 
 /** An item with its unit price and what it is. Unknown: the record is gone or cannot be read. */
 export interface BookedItem extends Item {
@@ -9,13 +11,17 @@ export interface BookedItem extends Item {
   brand?: string;
 }
 
-/** What the host noted of an order. */
+/** What the host noted of an order, or that it was refunded. */
 export interface OrderNotes {
   note?: string;
   /** A number or address of the carrier. */
   tracking?: string;
   /** Missing: not yet. */
   fulfillment?: 'fulfilled';
+  refundedAt?: number;
+  /** Whether its units became available again; otherwise they were withdrawn. */
+  restocked?: boolean;
+  refundReason?: string;
 }
 
 export interface BookedReservation extends Omit<ReservationView, 'lines'>, OrderNotes {
@@ -32,10 +38,26 @@ export interface OrderChange {
   readonly fulfillment?: Fulfillment;
 }
 
+export interface RefundRequest {
+  /** That of the reservation. */
+  readonly order: string;
+  /** Its units become available again; otherwise they are withdrawn. */
+  readonly restock: boolean;
+  readonly reason?: string;
+}
+
+/** An order that was refunded; see `Decision`. */
+export interface Refund extends Omit<Decision, 'reservation'> {
+  readonly order: BookedReservation;
+}
+
+export type OrderState = 'confirmed' | 'refunded';
+
 /** A confirmed reservation. */
 export interface Order {
   /** That of the reservation. */
   id: string;
+  state: OrderState;
   orderRef: string;
   sale: string;
   user: string;
@@ -49,6 +71,9 @@ export interface Order {
   fulfillment: Fulfillment;
   tracking?: string;
   note?: string;
+  refundedAt?: number;
+  restocked?: boolean;
+  refundReason?: string;
 }
 
 export interface BookedFilter {
@@ -87,16 +112,29 @@ export interface OrderStore {
   getOrder(showId: string, id: string): Promise<Result<BookedReservation>>;
   /** Other reservations than orders are `illegal_move`. */
   changeOrder(showId: string, id: string, change: OrderChange): Promise<Result<BookedReservation>>;
+  /**
+   * Refunds a whole order, once: a second time it is `reservation_refunded`. Other reservations are
+   * `illegal_move`. Refused (`overloaded`) while a process of release 0.1.0 runs.
+   */
+  refundOrder(showId: string, request: RefundRequest, command: CommandMeta): Promise<Result<Refund>>;
 }
 
+/** Returns whether the reservation was confirmed, also if it was refunded since. */
+export const isOrder = ({ state }: Pick<ReservationView, 'state'>): boolean =>
+  state === 'confirmed' || state === 'refunded';
+
 export const orderOf = (booked: BookedReservation): Order => ({
-  ...{ id: booked.id, orderRef: booked.orderRef ?? '', sale: booked.sale, user: booked.user, lines: booked.lines },
+  ...{ id: booked.id, state: booked.state as OrderState },
+  ...{ orderRef: booked.orderRef ?? '', sale: booked.sale, user: booked.user, lines: booked.lines },
   ...{ amount: booked.amount, currency: booked.currency, createdAt: booked.createdAt },
   confirmedAt: booked.endedAt ?? booked.createdAt,
   ...(booked.offer ? { offer: true as const } : {}),
   fulfillment: booked.fulfillment ?? 'unfulfilled',
   ...(booked.tracking === undefined ? {} : { tracking: booked.tracking }),
   ...(booked.note === undefined ? {} : { note: booked.note }),
+  ...(booked.refundedAt === undefined ? {} : { refundedAt: booked.refundedAt }),
+  ...(booked.restocked === undefined ? {} : { restocked: booked.restocked }),
+  ...(booked.refundReason === undefined ? {} : { refundReason: booked.refundReason }),
 });
 
 /** The moment that lists are in the order of, and filters compare. */
@@ -104,11 +142,20 @@ export const bookedAt = ({ createdAt, endedAt }: BookedReservation, isOrder = fa
   isOrder ? (endedAt ?? createdAt) : createdAt;
 
 export function matchesFilter(booked: BookedReservation, filter: BookedFilter): boolean {
-  const { isOrder = false, state, sale, brand, user, orderRef, from = 0, to = Number.POSITIVE_INFINITY } = filter;
-  const at = bookedAt(booked, isOrder);
+  const {
+    isOrder: isOnlyOrders = false,
+    state,
+    sale,
+    brand,
+    user,
+    orderRef,
+    from = 0,
+    to = Number.POSITIVE_INFINITY,
+  } = filter;
+  const at = bookedAt(booked, isOnlyOrders);
   const { fulfillment = booked.fulfillment ?? 'unfulfilled' } = filter;
   return (
-    (!isOrder || booked.state === 'confirmed') &&
+    (!isOnlyOrders || isOrder(booked)) &&
     (state === undefined || booked.state === state) &&
     (sale === undefined || booked.sale === sale) &&
     (user === undefined || booked.user === user) &&

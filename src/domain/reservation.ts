@@ -5,8 +5,8 @@ import type { CommandMeta } from './command.ts';
 import type { Durability } from './health.ts';
 import type { WaitlistRequest, WaitlistResult } from './waitlist.ts';
 
-/** What happens to a hold; an offer is made from the waitlist. */
-export const HOLD_OUTCOMES = ['made', 'offered', 'confirmed', 'released', 'expired'] as const;
+/** What happens to a hold, or to its order; an offer is made from the waitlist. */
+export const HOLD_OUTCOMES = ['made', 'offered', 'confirmed', 'released', 'expired', 'refunded'] as const;
 export type HoldOutcome = (typeof HOLD_OUTCOMES)[number];
 /** Called where the script call was made, so the sum over all processes counts each hold once. */
 export type CountHolds = (outcome: HoldOutcome, holds: number, units: number) => void;

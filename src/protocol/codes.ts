@@ -60,6 +60,7 @@ export const ERRORS = Object.freeze({
   reservation_confirmed: entry(409, 'stop', 'The reservation is already confirmed'),
   reservation_released: entry(409, 'stop', 'The reservation was released'),
   reservation_expired: entry(409, 'stop', 'The hold has expired'),
+  reservation_refunded: entry(409, 'stop', 'The order was refunded'),
   amount_mismatch: entry(409, 'fix', 'The amount charged is not the amount of the reservation'),
   order_ref_taken: entry(409, 'fix', 'Another reservation of the show has this order reference'),
   already_waiting: entry(409, 'stop', 'You are on the waitlist for this SKU already'),

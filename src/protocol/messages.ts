@@ -128,8 +128,11 @@ export interface Item {
   qty: number;
 }
 
-/** A hold ends once: with an order (`confirmed`), on request (`released`), or at its deadline. */
-export type ReservationState = 'held' | 'confirmed' | 'released' | 'expired';
+/**
+ * A hold ends once: with an order (`confirmed`), on request (`released`), or at its deadline. The
+ * host may refund an order, once.
+ */
+export type ReservationState = 'held' | 'confirmed' | 'released' | 'expired' | 'refunded';
 
 /** A timed hold on units, or the order that it became. */
 export interface ReservationView {
@@ -144,9 +147,11 @@ export interface ReservationView {
   createdAt: number;
   /** The hold expires then. */
   heldUntil: number;
+  /** Of an order: when it was confirmed. */
   endedAt?: number;
   orderRef?: string;
-  /** Set on a hold that was offered from the waitlist. */
+  refundedAt?: number;
+  /** Set on a hold that was offered from the waitlist, until its order is refunded. */
   offer?: true;
 }
 

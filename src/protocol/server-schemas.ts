@@ -113,10 +113,10 @@ const sale = object<SaleView>('Sale', {
 });
 const reservation = object<ReservationView>('Reservation', {
   ...{ id: string, sale: string, user: string },
-  state: enumOf('held', 'confirmed', 'released', 'expired'),
+  state: enumOf('held', 'confirmed', 'released', 'expired', 'refunded'),
   ...{ lines: listOf(item), amount: money, currency: string, createdAt: time, heldUntil: time },
-  ...{ endedAt: optional(time), orderRef: optional(string) },
-  offer: optional({ const: true, description: 'Offered from the waitlist' }),
+  ...{ endedAt: optional(time), orderRef: optional(string), refundedAt: optional(time) },
+  offer: optional({ const: true, description: 'Offered from the waitlist, and not refunded' }),
 });
 const place: Schema = { ...count, description: 'Position in the waitlist; 1 is next' };
 const wait = object<WaitView>('Wait', { sale: string, sku: string, qty: count, place, joinedAt: moment });

@@ -8,12 +8,15 @@ import {
   type BookedItem,
   type BookedQuery,
   type BookedReservation,
+  isOrder,
   matchesFilter,
   type OrderStore,
 } from '../domain/order.ts';
+import { sharedRead } from '../domain/shared-read.ts';
 import { LIMITS } from '../limits.ts';
 import { fail, ok, type Result } from '../protocol/codes.ts';
 import { commandReply } from './command-reply.ts';
+import { checkReleases } from './older-releases.ts';
 import {
   notedView,
   type PackedReservation,
@@ -23,7 +26,7 @@ import {
   type StockRecord,
   unpackLedger,
 } from './records.ts';
-import { mapped, type ScriptRunner } from './script-runner.ts';
+import { mapped, type ScriptRunner, textOf } from './script-runner.ts';
 import { otherType } from './unreadable.ts';
 
 const { archivePageEntries: SLICE_ENTRIES, listedSlicesMax: SLICES_MAX, listedExaminedMax: EXAMINED_MAX } = LIMITS;
@@ -32,6 +35,8 @@ const FETCH_MAX = 500;
 const INDEX_MAX = 999_999;
 /** The id of an entry has the time of Redis, which a change of the server may set back. */
 const CLOCK_MARGIN_MS = 60_000;
+/** Older nodes report themselves as often. */
+const RELEASES_EVERY_MS = 1_000;
 
 type NotedView = ReturnType<typeof notedView>;
 
@@ -63,6 +68,8 @@ const mayMatch = ([kind, sale, , user, , , reason]: LedgerEntry, filter: BookedF
   (!filter.isOrder || filter.orderRef === undefined || filter.orderRef === reason);
 
 export function createOrders(runner: ScriptRunner): OrderStore {
+  const olderReleases = sharedRead(() => checkReleases(runner), RELEASES_EVERY_MS);
+
   /** Reads the next entries of the ledger, after or before a position. */
   async function readSlice(
     showId: string,
@@ -175,7 +182,7 @@ export function createOrders(runner: ScriptRunner): OrderStore {
       if (read.value === null) return fail('reservation_not_found');
       const view = runner.decoded(`${key} ${id}`, ok(read.value), (bytes) => notedView(readReservation(bytes)));
       if (!view.ok) return view;
-      if (view.value.state === 'confirmed') return describeOne(showId, view.value);
+      if (isOrder(view.value)) return describeOne(showId, view.value);
       return fail('reservation_not_found', `The reservation ${id} is ${view.value.state}: it is no order.`);
     },
 
@@ -192,6 +199,26 @@ export function createOrders(runner: ScriptRunner): OrderStore {
       const done = commandReply<PackedReservation>(runner, key, reply.value.slice(1));
       const view = runner.decoded(key, done, ({ value }) => notedView(value));
       return view.ok ? describeOne(showId, view.value) : view;
+    },
+
+    async refundOrder(showId, { order: id, restock, reason }, { key, actor, onReplayed }) {
+      // Release 0.1.0 takes the ledger entry for damage, and would count the units as sold again.
+      const alone = await olderReleases();
+      if (!alone.ok) return alone;
+      // The body is stored: its format stays.
+      const body = `refund|${id}|${restock}|${reason ?? ''}`;
+      const reply = await runner.run('refund', showId, { id, restock, reason, key, actor, body });
+      if (!reply.ok) return reply;
+      const [epoch, ...command] = reply.value;
+      const { idem } = runner.keysOf(showId);
+      const done = commandReply<PackedReservation>(runner, idem, command, onReplayed);
+      const view = runner.decoded(idem, done, ({ value }) => notedView(value));
+      if (!view.ok || !done.ok) return view as Result<never>;
+      const { replayed } = done.value;
+      const durability = runner.connection.durability;
+      return mapped(await describeOne(showId, view.value), (order) => ({
+        ...{ order, replayed, durability, epoch: textOf(epoch) },
+      }));
     },
 
     async listBooked(showId, query, onUnreadable) {

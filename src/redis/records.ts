@@ -69,9 +69,10 @@ export type PackedReservation = [...identity: Identity, ...wish: Wish, ...terms:
 /** A reserve request is the first fields of the hold's record. */
 export type PackedRequest = [user: string, id: string, state: 'held', offer: 0, ...wish: Wish];
 
-/** A reservation with what the host noted of its order. */
+/** A reservation as its host sees it: with what was noted of its order. */
 export const notedView = (packed: PackedReservation): ReservationView & OrderNotes => ({
   ...reservationView(packed),
+  ...(packed[3] === 0 ? {} : { offer: true as const }),
   ...packed[14],
 });
 
@@ -205,7 +206,10 @@ export function reservationView(packed: PackedReservation): ReservationView {
   const view: ReservationView = { id, sale, user, state, lines, amount, currency, createdAt, heldUntil };
   if (endedAt !== 0) view.endedAt = endedAt;
   if (orderRef !== '') view.orderRef = orderRef;
-  if (offer !== 0) view.offer = true;
+  // Clients end the waitlist entry of an offer. The buyer may wait again before the refund.
+  if (offer !== 0 && state !== 'refunded') view.offer = true;
+  const refundedAt = packed[14]?.refundedAt;
+  if (refundedAt !== undefined) view.refundedAt = refundedAt;
   return view;
 }
 
@@ -217,7 +221,7 @@ export function unpackReservation(bytes: Uint8Array): ReservationRecord {
 
 /** Returns the reservation as it was when the hold was made (I4). */
 export function firstResult(packed: PackedReservation): ReservationView {
-  const { endedAt: _ended, orderRef: _order, ...view } = reservationView(packed);
+  const { endedAt: _ended, orderRef: _order, refundedAt: _refunded, ...view } = reservationView(packed);
   return { ...view, state: 'held', heldUntil: packed[13] || view.heldUntil };
 }
 

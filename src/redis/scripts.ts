@@ -17,6 +17,7 @@ import { assembleLibrary, assembleScripts, type LuaFiles, withName } from './lua
 export const SCRIPT_NAMES = [
   'reserve',
   'finish',
+  'refund',
   'release_slice',
   'mine',
   'waitlist',

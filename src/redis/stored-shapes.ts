@@ -1,6 +1,7 @@
 /** What the engine writes in the records of a show (lua/lib/fields.lua, domain/). */
-import type { ArchiveSummary } from '../domain/archive.ts';
+import type { ArchiveSummary, RefundTotals } from '../domain/archive.ts';
 import { ID_PATTERN, SKU_PATTERN } from '../domain/mistakes.ts';
+import type { OrderNotes } from '../domain/order.ts';
 import { isWebAddress } from '../domain/product.ts';
 import { checkoutMistake, webAddressMistake } from '../domain/web-address.ts';
 import { LIMITS } from '../limits.ts';
@@ -104,15 +105,18 @@ const SALE_VIEW = shapeOf<SaleView>()(
 export const STOCK = tuple([units, units, units, units, units, price, perBuyer, id]);
 
 export const orderRef = text(L.orderRefCharsMax, 1);
-/** What finish.lua notes of an order; in Lua an object without fields would be a list. */
-const more = object(
+/** What finish.lua and refund.lua note of an order. In Lua one without fields would be a list. */
+const more = shapeOf<OrderNotes>()(
   {},
-  { note: text(L.noteCharsMax, 1), tracking: text(L.trackingCharsMax, 1), fulfillment: one('fulfilled') },
+  {
+    ...{ note: text(L.noteCharsMax, 1), tracking: text(L.trackingCharsMax, 1), fulfillment: one('fulfilled') },
+    ...{ refundedAt: moment, restocked: flag, refundReason: text(L.refundReasonCharsMax, 1) },
+  },
 );
 const flatItems = pairs(sku, qty, L.linesPerReservationMax);
 export const RESERVATION = tuple(
   [
-    ...[user, reservationId, one('held', 'confirmed', 'released', 'expired'), one(0, 1)],
+    ...[user, reservationId, one('held', 'confirmed', 'released', 'expired', 'refunded'), one(0, 1)],
     ...[id, flatItems, key, int(), currency, moment, moment, moment, text(L.orderRefCharsMax), moment, more],
   ],
   14,
@@ -136,7 +140,7 @@ const ledgerItem = (value: unknown): string | null =>
     : ' is not a list of 2 or 10';
 const items = list(ledgerItem, L.skusPerSaleMax);
 const ledgerKind = one(
-  ...['alloc', 'withdraw', 'adjust', 'hold', 'confirm', 'release', 'expire'],
+  ...['alloc', 'withdraw', 'adjust', 'hold', 'confirm', 'release', 'expire', 'refund'],
   ...['prolong', 'refuse', 'sale', 'join', 'leave', 'gate'],
 );
 const LEDGER_ENTRY = tuple(
@@ -206,15 +210,19 @@ export const CHAT_ITEM = tuple(
 );
 export const CHAT_AUTHORS = list(text(L.userIdCharsMax), L.chatBatchMessagesMax);
 
-const totals = object({
-  ...Object.fromEntries(
-    [
-      ...['entries', 'events', 'reservations', 'orders', 'buyers', 'unitsSold', 'refusals', 'localRefusals'],
-      ...['chatMessages', 'peakViewers', 'uniqueViewers', 'hearts'],
-    ].map((name) => [name, int()]),
-  ),
-  revenue: mapOf(currency, int(Number.MAX_SAFE_INTEGER)),
-});
+const amounts = mapOf(currency, int(Number.MAX_SAFE_INTEGER));
+const totals = object(
+  {
+    ...Object.fromEntries(
+      [
+        ...['entries', 'events', 'reservations', 'orders', 'buyers', 'unitsSold', 'refusals', 'localRefusals'],
+        ...['chatMessages', 'peakViewers', 'uniqueViewers', 'hearts'],
+      ].map((name) => [name, int()]),
+    ),
+    revenue: amounts,
+  },
+  { refunds: shapeOf<RefundTotals>()({ orders: int(), units: int(), amount: amounts }, {}) },
+);
 export const SUMMARY = shapeOf<ArchiveSummary>()(
   {
     ...{ show: id, title, createdAt: moment, endedAt: moment, archivedAt: moment },

@@ -1,7 +1,7 @@
 /** One person on this node: their connections, and what they hold as far as this node knows. */
 import type { BuyerHoldings } from '../domain/reservation.ts';
 import type { ReservationChange } from '../domain/show-log.ts';
-import type { ReservationView, Variant, WaitView } from '../protocol/messages.ts';
+import type { ReservationState, ReservationView, Variant, WaitView } from '../protocol/messages.ts';
 
 /** A WebSocket, as far as a room knows it. */
 export interface MemberConnection {
@@ -30,7 +30,13 @@ const RESERVATIONS_KEPT_MAX = 32;
 const TRIM_EVERY = 16;
 const NO_CONNECTIONS: readonly MemberConnection[] = [];
 
-export const isLive = ({ state }: ReservationView): boolean => state === 'held' || state === 'confirmed';
+const isLive = ({ state }: ReservationView): boolean => state === 'held' || state === 'confirmed';
+/** Refunded orders stay in the list of their buyer. */
+const isListed = (reservation: ReservationView): boolean => isLive(reservation) || reservation.state === 'refunded';
+/** A state never follows one of a higher rank: what arrives late changes nothing. */
+const RANKS: Readonly<Record<ReservationState, number>> = {
+  ...{ held: 0, confirmed: 1, released: 1, expired: 1, refunded: 2 },
+};
 
 /** There is one for each connected viewer with a token: lists are null until they have an entry. */
 export class Member {
@@ -38,7 +44,7 @@ export class Member {
   /** Seldom more than one: an array takes a third of the memory of a set. */
   connections = NO_CONNECTIONS;
   holdings: HoldingsState = 'unknown';
-  /** Live ones, and some that ended while this node followed the show. */
+  /** Listed ones, and some that ended while this node followed the show. */
   reservations: ReservationView[] | null = null;
   /** Waitlist entries with their positions at the last lookup; `positions.ts` sends changes. */
   waits: WaitView[] | null = null;
@@ -69,9 +75,9 @@ export class Member {
     return this.reservations?.some(({ state }) => state === 'confirmed') ?? false;
   }
 
-  /** Holds and orders, for the welcome. */
-  liveReservations(): ReservationView[] {
-    return this.reservations?.filter(isLive) ?? [];
+  /** Holds and orders, also refunded ones, for the welcome. */
+  listedReservations(): ReservationView[] {
+    return this.reservations?.filter(isListed) ?? [];
   }
 
   reservation(id: string): ReservationView | undefined {
@@ -115,7 +121,7 @@ export class Member {
       // Not at each one: a buyer with many live orders would be searched every time.
       if (known.length > RESERVATIONS_KEPT_MAX && known.length % TRIM_EVERY === 0)
         this.reservations = withoutOldestEnded(known);
-    } else if (known[at]?.state === 'held' || reservation.state !== 'held') {
+    } else if (RANKS[reservation.state] >= RANKS[(known[at] as ReservationView).state]) {
       // A recorded result may arrive after the end of the reservation.
       known[at] = reservation;
     }
@@ -150,7 +156,7 @@ export class Member {
   /** Takes over what Redis returned. Returns live reservations that Redis no longer lists. */
   adopt({ reservations, waits, sales }: BuyerHoldings): ReservationView[] {
     const ids = new Set(reservations.map(({ id }) => id));
-    const vanished = this.liveReservations().filter(({ id }) => !ids.has(id));
+    const vanished = this.reservations?.filter((known) => isLive(known) && !ids.has(known.id)) ?? [];
     for (const reservation of reservations) this.remember(reservation);
     for (const sale of sales) this.addSale(sale);
     this.waits = waits.length > 0 ? waits : null;
@@ -160,5 +166,5 @@ export class Member {
 
 function withoutOldestEnded(reservations: readonly ReservationView[]): ReservationView[] {
   let surplus = reservations.length - RESERVATIONS_KEPT_MAX;
-  return reservations.filter((reservation) => isLive(reservation) || surplus-- <= 0);
+  return reservations.filter((reservation) => isListed(reservation) || surplus-- <= 0);
 }

@@ -58,7 +58,7 @@ export class Members {
       lookUp: (member) => {
         this.refreshes.invalidate(member);
         // What it finds beside positions is sent, too: its announcement may be lost.
-        void this.refreshes.request(member, member.liveReservations());
+        void this.refreshes.request(member, member.listedReservations());
       },
       send: (member) => this.sendWaits(member),
       onWaiting,
@@ -215,13 +215,13 @@ export class Members {
    * and its announcements may be lost. While it is held, all connections are notified of it.
    */
   private refetchReplayedHold(member: Member, recorded: ReservationView): void {
-    const baseline = member.liveReservations();
+    const baseline = member.listedReservations();
     member.remember(recorded);
     this.markStale(member, baseline);
   }
 
   /** The member may hold something unknown here: refetches, and sends differences to `baseline`. */
-  private markStale(member: Member, baseline = member.liveReservations()): void {
+  private markStale(member: Member, baseline = member.listedReservations()): void {
     this.lookups.invalidate(member);
     if (member.isConnected) void this.lookups.request(member, baseline);
   }
@@ -233,7 +233,7 @@ export class Members {
       const reservation = member.reservation(id);
       if (reservation !== undefined) this.send(member, reservation);
     }
-    for (const reservation of member.liveReservations()) {
+    for (const reservation of member.listedReservations()) {
       const before = baseline.find(({ id }) => id === reservation.id);
       const hasChanged = before?.state !== reservation.state || before.heldUntil !== reservation.heldUntil;
       if (hasChanged && !released.includes(reservation.id)) this.send(member, reservation);
@@ -256,7 +256,7 @@ export class Members {
   }
 
   private sendHoldings(member: Member): void {
-    const [reservations, waits] = [member.liveReservations(), member.waits ?? []];
+    const [reservations, waits] = [member.listedReservations(), member.waits ?? []];
     this.positions.areSent(member);
     this.sendTo(member.connections, { t: 'holdings', at: this.options.now(), reservations, waits });
   }

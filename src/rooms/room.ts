@@ -168,7 +168,7 @@ export class Room implements FollowerHandlers {
     const mutedUntil = member === null ? null : this.mutedUntil(member.user);
     return {
       ...(mutedUntil === null ? {} : { mutedUntil }),
-      ...{ reservations: member?.liveReservations() ?? [], waits: member?.waits ?? [] },
+      ...{ reservations: member?.listedReservations() ?? [], waits: member?.waits ?? [] },
     };
   }
 

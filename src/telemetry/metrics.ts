@@ -139,7 +139,7 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
     ),
     holds: tally(
       'holds_total',
-      'Holds by outcome: made, offered, confirmed (orders), released, expired',
+      'Holds by outcome: made, offered, confirmed (orders), released, expired, refunded',
       'outcome',
       HOLD_OUTCOMES,
     ),

@@ -119,6 +119,21 @@ t.test('two viewers take part in a sale', { skip }, async (t) => {
     await bo.getByRole('log').getByText('onerror').waitFor();
   });
 
+  await t.test('a refunded order is shown as such, also after a reload, and the unit can be bought', async (t) => {
+    await button(bo, /^Your holds and orders/).click();
+    const order = bo.locator('.hold[data-state="confirmed"]', { hasText: 'ORD-42' });
+    const id = (await order.getAttribute('data-reservation')) ?? '';
+    await engine.office.refund(SHOW, id, 'refund');
+    await bo.locator('.toast', { hasText: 'Refunded: Plain Tee' }).waitFor();
+    const refunded = bo.locator('.hold[data-state="refunded"]', { hasText: 'ORD-42' });
+    t.match(await refunded.textContent(), /Refunded/);
+    await bo.reload();
+    await button(bo, /^Buy: Plain Tee/).waitFor();
+    await button(bo, /^Your holds and orders/).click();
+    await refunded.waitFor();
+    await bo.keyboard.press('Escape');
+  });
+
   t.same(errors, [], 'no error, also none of the content security policy');
 });
 

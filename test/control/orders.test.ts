@@ -132,7 +132,7 @@ t.test('orders have notes, tracking and a fulfillment state, which archives keep
   t.same(await users('fulfillment=fulfilled'), [['ann']]);
   t.same(await users('fulfillment=unfulfilled'), [['=eva+', 'bob']]);
   const csv = (await request(`${SHOW}/orders/export?user=ann`)).text;
-  t.ok(csv.endsWith('false,fulfilled,DHL 42,"a\ngift"\r\n'), csv);
+  t.ok(csv.endsWith('false,fulfilled,DHL 42,"a\ngift",confirmed,,,\r\n'), csv);
   t.match(await change(ids.open, fulfilled), {
     status: 409,
     body: { code: 'illegal_move', details: { state: 'held' } },
@@ -169,10 +169,10 @@ t.test('a page reads a bounded part of the ledger, and names what cannot be read
 
 const CSV = [
   'id,orderRef,sale,user,sku,product,brand,qty,price,itemAmount,amount,currency,createdAt,confirmedAt,' +
-    'offer,fulfillment,tracking,note',
-  'ID,"o ""2"", two",drop,bob,BAG,bag,zeta,1,4900,4900,4900,EUR,TIME,TIME,false,unfulfilled,,',
-  'ID,o-1,drop,ann,TEE-M,tee,acme,2,1999,3998,3998,EUR,TIME,TIME,false,unfulfilled,,',
-  "ID,'=1+1,drop,'=eva+,TEE-M,tee,acme,1,1999,1999,1999,EUR,TIME,TIME,false,unfulfilled,,",
+    'offer,fulfillment,tracking,note,state,refundedAt,restocked,refundReason',
+  'ID,"o ""2"", two",drop,bob,BAG,bag,zeta,1,4900,4900,4900,EUR,TIME,TIME,false,unfulfilled,,,confirmed,,,',
+  'ID,o-1,drop,ann,TEE-M,tee,acme,2,1999,3998,3998,EUR,TIME,TIME,false,unfulfilled,,,confirmed,,,',
+  "ID,'=1+1,drop,'=eva+,TEE-M,tee,acme,1,1999,1999,1999,EUR,TIME,TIME,false,unfulfilled,,,confirmed,,,",
   '',
 ];
 const plain = (text: string) => text.replace(/^[rw][\w-]{20}/gm, 'ID').replace(/20\d\d-[\dT:.-]+Z/g, 'TIME');

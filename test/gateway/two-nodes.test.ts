@@ -1,4 +1,4 @@
-import { times } from '../support/store-fixture.ts';
+import { times, unwrap } from '../support/store-fixture.ts';
 import { isConsecutive } from './check-received.ts';
 import { test, until } from './harness.ts';
 
@@ -45,4 +45,20 @@ test("a hold made on one node is sent to the buyer's connection on its namesake 
   t.equal((await laptop.type('you')).reservation.id, id);
   const late = await world.connect({ user: 'ann', node: second });
   t.match((await late.type('welcome')).you.reservations, [{ id, state: 'held' }]);
+});
+
+test('a refund is sent to the buyer, who may buy again and still finds the order (W-4.3)', async (t, world) => {
+  const ann = await world.join({ user: 'ann' });
+  const sale = await world.openSale();
+  await ann.event('sale.opened');
+  const { id, amount } = (await ann.reserve(sale, 'k')).data.reservation;
+  const by = (key: string) => ({ key, actor: 'host:test' });
+  unwrap(await world.store.confirm(world.show, { reservation: id, orderRef: 'A-1', amount }, by('c')));
+  unwrap(await world.store.refundOrder(world.show, { order: id, restock: true, reason: 'secret' }, by('r')));
+  const { reservation } = await ann.find((m) => m.t === 'you' && m.reservation.state === 'refunded');
+  t.match(reservation, { id, orderRef: 'A-1', refundedAt: Number });
+  t.notMatch(JSON.stringify(reservation), /secret/);
+  const late = await world.connect({ user: 'ann', node: await world.addNode() });
+  t.same((await late.type('welcome')).you.reservations, [reservation]);
+  t.equal((await ann.request({ t: 'release', key: 'x', reservation: id })).code, 'reservation_refunded');
 });

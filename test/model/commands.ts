@@ -15,6 +15,7 @@ type Numbered = { pick: number } & (
   | { do: 'confirm'; key: string; orderRef: string; short: number }
   | { do: 'release'; key: string; by: string | null | 'owner' }
   | { do: 'extend'; key: string; byMs: number }
+  | { do: 'refund'; key: string; restock: boolean }
   | { do: 'expire' }
   /** A waiting buyer leaves the waitlist. */
   | { do: 'leave any'; key: string }
@@ -29,7 +30,7 @@ export interface Run {
   real: RealEngine;
   stores: readonly [ConnectedStore, ConnectedStore];
   history: Step[];
-  hasOwnOrderRefs?: boolean;
+  isMixed?: boolean;
   /** How often each step had each result. */
   outcomes: Map<string, number>;
 }
@@ -43,7 +44,7 @@ export async function startRun(fixture: StoreFixture, stores: Run['stores'], out
 }
 
 /** Returns null if the step cannot happen now: nothing to repeat, no planned moment. */
-function resolve(draft: Single, model: EngineModel, { real, history, hasOwnOrderRefs }: Run): Step | null {
+function resolve(draft: Single, model: EngineModel, { real, history, isMixed }: Run): Step | null {
   if ('of' in draft) return draft;
   switch (draft.do) {
     case 'repeat':
@@ -58,17 +59,19 @@ function resolve(draft: Single, model: EngineModel, { real, history, hasOwnOrder
     case 'confirm':
     case 'release':
     case 'extend':
+    case 'refund':
     case 'expire': {
+      if (draft.do === 'refund' && isMixed) return null;
       // An offer may start and end within one step, and then its id is unknown.
       const handles = (Object.keys(model.reservations) as Handle[]).filter((handle) => real.ids.has(handle));
       const { pick, ...step } = draft;
       const of = handles[pick % Math.max(1, handles.length)] ?? 'none';
       const r = model.reservations[of];
       if (step.do === 'expire') return r?.state === 'held' ? { ...step, of } : null;
-      if (step.do === 'extend') return { ...step, of };
+      if (step.do === 'extend' || step.do === 'refund') return { ...step, of };
       if (step.do === 'release') return { ...step, of, by: step.by === 'owner' ? (r?.user ?? null) : step.by };
       const { short, ...confirm } = step;
-      const orderRef = hasOwnOrderRefs ? `${confirm.orderRef}:${of}` : confirm.orderRef;
+      const orderRef = isMixed ? `${confirm.orderRef}:${of}` : confirm.orderRef;
       return { ...confirm, of, orderRef, amount: (r?.amount ?? 0) - short };
     }
     case 'arrive': {
@@ -195,6 +198,7 @@ const single: Array<[weight: number, draft: fc.Arbitrary<Single>]> = [
   [4, draft('confirm', { pick, key: name('f', 12), orderRef: name('o', 6), short: fc.constantFrom(0, 0, 0, 1) })],
   [4, draft('release', { pick, key: name('f', 12), by: weighted([3, fc.constantFrom('owner', null)], [1, user]) })],
   [1, draft('extend', { pick, key: name('f', 12), byMs: fc.constantFrom(1_000, 200_000, 900_000) })],
+  [3, draft('refund', { pick, key: name('f', 12), restock: fc.boolean() })],
   [6, waiting('join', 2)],
   [1, waiting('leave', 1)],
   [1, draft('leave any', { pick, key: name('w', 4) })],

@@ -5,7 +5,7 @@
  */
 import type { SaleMove } from '../../src/domain/sale.ts';
 import { LIMITS } from '../../src/limits.ts';
-import type { Item, SaleState } from '../../src/protocol/messages.ts';
+import type { Item, ReservationState, SaleState } from '../../src/protocol/messages.ts';
 import { type Ask, type Books, type Handle, HOLD_MS, type Plan, type Step, type StepResult, unitsOf } from './steps.ts';
 
 interface Sku extends Books {
@@ -26,7 +26,7 @@ interface Sale {
 export interface Reservation {
   sale: string;
   user: string;
-  state: 'held' | 'confirmed' | 'released' | 'expired';
+  state: ReservationState;
   lines: Item[];
   amount: number;
   /** How long after its creation it expires. */
@@ -174,10 +174,11 @@ export class EngineModel {
     return this.#shown(handle, this.#hold(handle, id, user, merged), 'held');
   }
 
-  #finish(step: Extract<Step, { do: 'confirm' | 'release' | 'extend' }>): StepResult {
+  #finish(step: Extract<Step, { do: 'confirm' | 'release' | 'extend' | 'refund' }>): StepResult {
     const r = this.reservations[step.of];
     const isForeign = step.do === 'release' && step.by !== null && step.by !== r?.user;
     if (!r || isForeign) return { code: 'reservation_not_found' };
+    if (step.do === 'refund') return this.#refund(step, r);
     if (r.state !== 'held') return { code: `reservation_${r.state}` };
     if (step.do === 'extend') {
       if (r.lastsMs + step.byMs > LIMITS.holdMaxDefaultMs) return { code: 'limit_reached' };
@@ -189,6 +190,15 @@ export class EngineModel {
       this.#end(r, step.do === 'confirm' ? 'confirmed' : 'released');
     }
     return this.#shown(step.of, r, r.state);
+  }
+
+  #refund({ of, restock }: Extract<Step, { do: 'refund' }>, order: Reservation): StepResult {
+    if (order.state === 'refunded') return { code: 'reservation_refunded' };
+    if (order.state !== 'confirmed') return { code: 'illegal_move' };
+    order.state = 'refunded';
+    for (const { sku, qty } of order.lines)
+      shift(this.sales[order.sale]?.skus[sku], qty, 'sold', restock ? 'available' : 'withdrawn');
+    return this.#shown(of, order, order.state);
   }
 
   #isTaken(orderRef: string): boolean {
@@ -265,12 +275,13 @@ export class EngineModel {
   }
 
   #shown(of: Handle, r: Reservation, state: Reservation['state']): StepResult {
-    const order = r.orderRef !== undefined && state === 'confirmed' ? { orderRef: r.orderRef } : {};
+    const order = r.orderRef !== undefined && state !== 'held' ? { orderRef: r.orderRef } : {};
     return { code: 'ok', replayed: false, reservation: { of, state, lines: r.lines, amount: r.amount, ...order } };
   }
 }
 
-export const isLive = ({ state }: Reservation): boolean => state === 'held' || state === 'confirmed';
+/** Held or owned, and so counted for the limit of the buyer. */
+export const isLive = ({ state }: Pick<Reservation, 'state'>): boolean => state === 'held' || state === 'confirmed';
 const unitsIn = (lines: readonly Item[]): number => lines.reduce((sum, { qty }) => sum + qty, 0);
 
 function shift(books: Books | undefined, qty: number, from: keyof Books, to: keyof Books): void {

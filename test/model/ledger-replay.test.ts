@@ -17,10 +17,11 @@ const entry = (
 const details = { perBuyer: 2, state: 'open', skus: [['S', 'p', 100, 2, 1]] };
 const created = entry('alloc', false, false, [item('S', 2, [0, 0, 0, 0], [2, 0, 0, 0])] as never, 'created', details);
 const moved =
-  (kind: 'hold' | 'confirm' | 'release' | 'expire') =>
+  (kind: 'hold' | 'confirm' | 'release' | 'expire' | 'refund', reason = '') =>
   (id: string, user: string, before: Counts, after: Counts, qty = 1) =>
-    entry(kind, id, user, [item('S', qty, before, after)] as never);
+    entry(kind, id, user, [item('S', qty, before, after)] as never, reason);
 const [hold, confirm, release] = [moved('hold'), moved('confirm'), moved('release')];
+const [refund, withdrawn] = [moved('refund', 'restocked'), moved('refund', 'withdrawn')];
 const state = (to: string) => entry('sale', false, false, false, to);
 const refuse = (code: string, user: string, ...details: Array<Record<string, unknown>>) =>
   entry('refuse', 'r9', user, [['S', 1]] as never, code, ...details);
@@ -36,6 +37,7 @@ const unknownSku = entry('withdraw', false, false, [item('X', 1, [1, 0, 0, 0], [
 const held = hold('r1', 'ann', [2, 0, 0, 0], [1, 1, 0, 0]);
 const last = hold('r2', 'bob', [1, 1, 0, 0], [0, 2, 0, 0]);
 const confirmed = confirm('r1', 'ann', [1, 1, 0, 0], [1, 0, 1, 0]);
+const refunded = refund('r1', 'ann', [1, 0, 1, 0], [2, 0, 0, 0]);
 
 function problemsOf(entries: readonly LedgerEntry[], books?: Partial<SkuBooks>): string[] {
   const replay = new LedgerReplay();
@@ -55,6 +57,12 @@ t.test('right ledgers', async (t) => {
     ['nothing is held', {}],
     ['an order', { available: 1, sold: 1 }, held, confirmed],
     ['held, released and held again', { available: 1, held: 1 }, held, released, again],
+    ['a refund, and another hold', { available: 1, held: 1 }, held, confirmed, refunded, again],
+    [
+      'a refund of units that are withdrawn',
+      { available: 1, withdrawn: 1 },
+      ...[held, confirmed, withdrawn('r1', 'ann', [1, 0, 1, 0], [1, 0, 0, 1])],
+    ],
     ['justified refusals', { available: 0, held: 2 }, ...limited, last, refuse('sold_out', 'cyd')],
     ['summed refusals', { available: 0, held: 2 }, held, last, refused('sold_out', 9, 'cyd', 'dan')],
     ['a pause and an end', { available: 1, sold: 1 }, ...paused, held, ...ended, confirmed],
@@ -72,6 +80,13 @@ t.test('wrong ledgers', async (t) => {
     ['over the limit after an order', /I2/, [created, held, confirmed, hold('r2', 'ann', [1, 0, 1, 0], [0, 1, 1, 0])]],
     ['made twice', /I4/, [created, held, hold('r1', 'ann', [1, 1, 0, 0], [0, 2, 0, 0])]],
     ['ended twice', /I3/, [created, held, confirmed, release('r1', 'ann', [1, 0, 1, 0], [2, -1, 1, 0])]],
+    ['refunded twice', /I3/, [created, held, confirmed, refunded, refund('r1', 'ann', [2, 0, 0, 0], [3, 0, -1, 0])]],
+    ['a refund of a hold', /I3/, [created, held, refund('r1', 'ann', [1, 1, 0, 0], [2, 1, -1, 0])]],
+    [
+      'a refund to the wrong place',
+      /books after/,
+      [created, held, confirmed, withdrawn('r1', 'ann', [1, 0, 1, 0], [2, 0, 0, 0])],
+    ],
     ['an end without a beginning', /never held/, [created, confirm('r7', 'ann', [2, 0, 0, 0], [2, -1, 1, 0])]],
     ['an end by another buyer', /another buyer/, [created, held, release('r1', 'bob', [1, 1, 0, 0], [2, 0, 0, 0])]],
     ['an end of other units', /other units/, [created, held, release('r1', 'ann', [1, 1, 0, 0], [3, -1, 0, 0], 2)]],

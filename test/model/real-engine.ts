@@ -4,6 +4,7 @@ import type { BuyerHoldings, Decision } from '../../src/domain/reservation.ts';
 import type { SaleBooks, SaleSpec } from '../../src/domain/sale.ts';
 import type { Item, ReservationView, Result } from '../../src/protocol/index.ts';
 import type { ConnectedStore } from '../../src/redis/index.ts';
+import { mapped } from '../../src/redis/script-runner.ts';
 import type { TimeControl } from '../support/time-control.ts';
 import { type EngineModel, isLive, type Reservation } from './engine-model.ts';
 import { type Books, type Handle, HOLD_MS, type Plan, type Step, type StepResult, USERS, unitsOf } from './steps.ts';
@@ -43,6 +44,15 @@ export class RealEngine {
       }
       case 'extend':
         return [this.#finished(step.of, await store.extendHold(show, { ...step, reservation }, command))];
+      case 'refund': {
+        const refunded = await store.refundOrder(show, { order: reservation, restock: step.restock }, command);
+        return [
+          this.#finished(
+            step.of,
+            mapped(refunded, ({ order, ...rest }) => ({ ...rest, reservation: order })),
+          ),
+        ];
+      }
       case 'join':
       case 'leave':
         return [resultOf(await store.waitlist(show, { ...step, op: step.do }), (value) => value)];
@@ -91,7 +101,8 @@ export class RealEngine {
     if (found !== null && found !== expected) return { code: `${of} is ${expected}, and the result names ${found}` };
     return resultOf(decision, ({ reservation: { state, lines, amount, orderRef }, replayed }) => {
       const order = orderRef === undefined ? {} : { orderRef };
-      return { replayed, reservation: { of, state, lines: [...lines].sort(bySku), amount, ...order } };
+      const items = lines.map(({ sku, qty }) => ({ sku, qty })).sort(bySku);
+      return { replayed, reservation: { of, state, lines: items, amount, ...order } };
     });
   }
 }
@@ -113,11 +124,11 @@ export function differences(model: EngineModel, { sales, holdings }: Observed, i
   for (const { user, reservations, waits } of holdings) {
     learnOffers(model, user, reservations, ids);
     const known = new Map([...ids].map(([handle, id]) => [id, handle]));
-    const expected = Object.entries(model.reservations).filter(([, r]) => r.user === user && isLive(r));
+    const expected = Object.entries(model.reservations).filter(([, r]) => r.user === user && isListed(r));
     const row = (of: string, r: Shown, offer: boolean) => [of, r.sale, r.state, r.lines, r.amount, r.orderRef, offer];
     compare(
       `what ${user} holds and owns`,
-      expected.map(([of, r]) => row(of, r, of.startsWith('w'))).sort(byText),
+      expected.map(([of, r]) => row(of, r, of.startsWith('w') && isLive(r))).sort(byText),
       reservations.map((view) => row(known.get(view.id) ?? view.id, view, view.offer === true)).sort(byText),
     );
     const positions = Object.entries(model.sales).flatMap(([sale, { state, waitlist }]) =>
@@ -163,7 +174,7 @@ const conservation = ({ id, skus }: SaleBooks): string[] =>
 /** I2, from the real reservations alone. */
 const limits = (user: string, reservations: readonly ReservationView[], sales: readonly SaleBooks[]): string[] =>
   sales.flatMap(({ id, perBuyer, skus }) => {
-    const lines = reservations.filter(({ sale }) => sale === id).flatMap(({ lines }) => lines);
+    const lines = reservations.filter((each) => each.sale === id && isLive(each)).flatMap(({ lines }) => lines);
     const units = (sku?: string): number =>
       lines.reduce((sum, line) => sum + (sku === undefined || sku === line.sku ? line.qty : 0), 0);
     const over =
@@ -171,6 +182,7 @@ const limits = (user: string, reservations: readonly ReservationView[], sales: r
     return over ? [`I2 broken: ${user} has ${units()} units in ${id}`] : [];
   });
 
+const isListed = (r: Reservation): boolean => isLive(r) || r.state === 'refunded';
 const byText = (a: unknown, b: unknown): number => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1);
 const bySku = (a: Item, b: Item): number => (a.sku < b.sku ? -1 : 1);
 const booksOf = ({ skus }: SaleBooks): Record<string, Books> =>

@@ -19,6 +19,6 @@ const verifiedBefore = async (show: string): Promise<string[]> => {
 
 t.test(`random commands by ${version} and this release, seed ${seed}`, async (t) => {
   const [runs, msMax] = isLong ? [4_000, 3_000_000] : [100, 12_000];
-  const more = { runs, msMax, problemsOf: verifiedBefore, hasOwnOrderRefs: true };
+  const more = { runs, msMax, problemsOf: verifiedBefore, isMixed: true };
   await checkRandomRuns(t, fixture, [fixture.store, before], more);
 });

@@ -24,6 +24,7 @@ export type Step =
   | { do: 'confirm'; key: string; of: Handle; orderRef: string; amount: number }
   | { do: 'release'; key: string; of: Handle; by: string | null }
   | { do: 'extend'; key: string; of: Handle; byMs: number }
+  | { do: 'refund'; key: string; of: Handle; restock: boolean }
   | { do: 'join' | 'leave'; key: string; user: string; sale: string; sku: string; qty: number }
   | { do: 'tick' }
   /** Another Redis process took over: sales pause, are verified and resume. */

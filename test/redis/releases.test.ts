@@ -141,7 +141,7 @@ test('the previous release takes a show that is archived, or deleted, for a miss
   await isMissing('deleting');
 });
 
-test('while nodes or jobs of the previous release run, erasures, exports and imports are refused', async (t) => {
+test('while the previous release runs, erasures, exports, imports and refunds are refused (I10)', async (t) => {
   const [show, other] = [await openShow(), await openShow()];
   const folder = temporaryFolder(t);
   const logger = createLogger({ level: 'silent' });
@@ -150,7 +150,10 @@ test('while nodes or jobs of the previous release run, erasures, exports and imp
     erase: () => createErasures({ store, folder, logger }).erase('ann'),
     export: () => exportShow({ store, path: join(folder, `export${names++}`) }, other, 'test'),
     import: () => importShow({ store, path: join(folder, 'file') }),
+    // Another process, as one asks at most once a second.
+    refund: async () => fixture.refund(other, sold, {}, await fixture.connectAnother(PREVIOUS_MODES)),
   };
+  const sold = await fixture.order(other, 'eve');
   const file = await exportShow({ store, path: join(folder, 'file') }, other, 'test');
   t.equal(outcome(file), 'ok');
   const areRefused = async (why: RegExp): Promise<void> => {
@@ -166,6 +169,7 @@ test('while nodes or jobs of the previous release run, erasures, exports and imp
     t.equal(outcome(await requests.export()), 'ok');
     t.equal(outcome(await requests.import()), 'already_exists');
     t.equal(outcome(await requests.erase()), 'ok');
+    t.match(outcome(await requests.refund()), /^(ok|replayed)$/);
   };
 
   unwrap(await previous.reportCounts(show, 'node', 7, 1));

@@ -105,7 +105,7 @@ t.test('I4: a repeated key reaches Redis: a buyer is new to a sale only if this 
   const { member: cay, sent: sentToCay } = join('cay');
   await members.lookUpHoldings(cay);
   t.ok(cay.hasOrder);
-  t.equal(cay.liveReservations().length, 1);
+  t.equal(cay.listedReservations().length, 1);
   holdings.set('cay', { ...none(), sales: ['s'] });
   ended.set('r1', hold('r1', { user: 'cay', state: 'released' }));
   members.refetchAll(false);
@@ -130,7 +130,7 @@ t.test('a member who reconnects within the linger time needs no lookup and misse
   members.applyChanges([change(hold('r1', { state: 'confirmed' }))]);
   const back = join('ann');
   t.ok(back.member.isKnown);
-  t.match(back.member.liveReservations(), [{ state: 'confirmed' }]);
+  t.match(back.member.listedReservations(), [{ state: 'confirmed' }]);
   t.equal(calls.length, 1);
 
   members.leave(back.member, back.connection);
@@ -217,7 +217,7 @@ t.test('a lookup that turns stale in flight is repeated, and differences are sen
   await turn();
   t.same([ann.member.isKnown, bob.member.isKnown], [true, true]);
   t.same(ann.sent, ['new held']);
-  t.same(bob.member.liveReservations(), []);
+  t.same(bob.member.listedReservations(), []);
 });
 
 t.test('after a lost connection to Redis all holdings are refetched, also those of lookups in flight', async (t) => {
@@ -257,7 +257,7 @@ t.test('after a new epoch a member gets what Redis still has, and what it lost i
     [['holdings'], ['holdings kept held'], ['order confirmed', 'holdings order held'], []],
     'members that never had any get nothing',
   );
-  t.same(ann.member.liveReservations(), []);
+  t.same(ann.member.listedReservations(), []);
   reserve(ann, decided(hold('lost')));
   t.equal(ann.member.reservation('lost')?.state, 'held', 'the same key may make the same hold again');
   t.ok(all.every(({ member }) => member.isKnown));
@@ -364,4 +364,18 @@ t.test('a member who leaves with a reserve in flight is kept until its result ar
   const bob = join('bob');
   members.leave(bob.member, bob.connection);
   t.equal(members.get('bob'), undefined, 'a member who was not looked up yet is dropped');
+});
+
+t.test('a refunded order stays listed, and a lookup that is late does not undo it (W-4.3)', async (t) => {
+  const { members, calls, join } = setUp();
+  const { member: ann, sent } = join('ann');
+  const lookup = members.lookUpHoldings(ann);
+  await turn();
+  members.applyChanges([change(hold('r1', { state: 'refunded', refundedAt: 2 }))]);
+  calls[0]?.reply([{ ...none(), reservations: [hold('r1', { state: 'confirmed' })], sales: ['s'] }]);
+  await lookup;
+  t.match(ann.listedReservations(), [{ id: 'r1', state: 'refunded' }]);
+  t.same(sent, ['r1 refunded']);
+  t.notOk(ann.hasOrder);
+  members.stop();
 });

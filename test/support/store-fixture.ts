@@ -26,6 +26,7 @@ export type SaleOptions = Partial<SaleSpec> & { units?: Record<string, number | 
 
 type ReleaseOptions = { key?: string; user?: string; actor?: string };
 type ConfirmOptions = { key?: string; orderRef?: string; amount?: number; actor?: string };
+type RefundOptions = { key?: string; restock?: boolean; reason?: string };
 export type ReserveOptions = { key?: string; sale?: string; sku?: string; qty?: number; lines?: Item[] };
 
 /** Returns the move that adds or withdraws units of S. */
@@ -215,6 +216,15 @@ export class StoreFixture {
     const by = more.user ?? user;
     return store.release(show, id, { key: more.key ?? `release:${id}`, actor: more.actor ?? `user:${by}`, user: by });
   };
+
+  readonly refund = (show: string, { id }: { id: string }, more: RefundOptions = {}, store = this.store) => {
+    const { key = `refund:${id}`, restock = true, ...reason } = more;
+    return store.refundOrder(show, { order: id, restock, ...reason }, byHost(key));
+  };
+
+  /** Returns an order of one unit of S, unless others are asked for. */
+  readonly order = async (show: string, user: string, options: ReserveOptions = {}): Promise<ReservationView> =>
+    unwrap(await this.confirm(show, await this.hold(show, user, options))).reservation;
 
   readonly books = async (show: string, sku = 'S', sale = 'sale') => {
     const found = unwrap(await this.store.getSale(show, sale)).skus.find((books) => books.sku === sku);

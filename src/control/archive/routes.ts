@@ -7,7 +7,7 @@ import { EmptyBody } from '../http/fields.ts';
 import { operationsOf, type Resource } from '../http/resource.ts';
 import { closingSignal, refusal, unwrap } from '../http/routing.ts';
 import { endingSales } from '../http/sale-listener.ts';
-import { ArchiveSummary, Archiving, DeletedWithoutFiles, DeleteQuery } from './schemas.ts';
+import { ArchiveSummary, Archiving, DeletedWithoutFiles, DeleteQuery, summaryView } from './schemas.ts';
 
 const { showOperation } = operationsOf('archive');
 
@@ -38,7 +38,7 @@ export const archive: Resource = {
         const deadline = sleep(LIMITS.archiveReplyMs, null, { ref: false, signal }).catch(() => null);
         const done = await Promise.race([work, deadline]);
         const archived = done === null ? null : unwrap(done);
-        if (archived?.state === 'archived') return archived.summary;
+        if (archived?.state === 'archived') return summaryView(archived.summary);
         reply.code(202);
         return { show, state: 'archiving' as const };
       },
@@ -54,7 +54,7 @@ export const archive: Resource = {
       async (request) => {
         const { show } = request.params;
         const summary = unwrap(await store.archiveOf(show));
-        if (summary !== null) return summary;
+        if (summary !== null) return summaryView(summary);
         const view = unwrap(await store.getShow(show));
         throw notArchived(view, unwrap(await archives.archiveAt(view)));
       },

@@ -1,5 +1,8 @@
 import { Type } from 'typebox';
+import type { ArchiveSummary as Summary } from '../../domain/archive.ts';
 import { Count, Id, Moment, StrictObject, Title } from '../http/fields.ts';
+
+const Amounts = Type.Record(Type.String(), Count, { description: 'In minor units, by currency' });
 
 export const ArchiveSummary = Type.Object({
   show: Id,
@@ -15,10 +18,12 @@ export const ArchiveSummary = Type.Object({
     entries: Count,
     events: Count,
     reservations: Count,
-    orders: Count,
+    orders: Type.Integer({ minimum: 0, description: 'All that were confirmed, also refunded ones' }),
     buyers: Count,
-    unitsSold: Count,
-    revenue: Type.Record(Type.String(), Count, { description: 'In minor units, by currency' }),
+    unitsSold: Type.Integer({ minimum: 0, description: 'Of these orders' }),
+    revenue: Type.Record(Type.String(), Count, { description: 'Of these orders, in minor units, by currency' }),
+    refunds: Type.Object({ orders: Count, units: Count, amount: Amounts }),
+    netRevenue: Type.Record(Type.String(), Count, { description: 'Revenue without what was refunded' }),
     refusals: Count,
     localRefusals: Count,
     chatMessages: Count,
@@ -27,6 +32,13 @@ export const ArchiveSummary = Type.Object({
     hearts: Count,
   }),
 });
+
+/** Adds what follows from the totals. */
+export function summaryView({ totals, ...summary }: Summary) {
+  const { refunds = { orders: 0, units: 0, amount: {} }, revenue } = totals;
+  const net = Object.entries(revenue).map(([currency, sum]) => [currency, sum - (refunds.amount[currency] ?? 0)]);
+  return { ...summary, totals: { ...totals, refunds, netRevenue: Object.fromEntries(net) as Record<string, number> } };
+}
 
 export const DeleteQuery = StrictObject({
   force: Type.Optional(

@@ -14,6 +14,13 @@ export interface FileOptions {
 
 const TYPES = { csv: 'text/csv; charset=utf-8; header=present', jsonl: 'application/jsonl; charset=utf-8' };
 
+/** Returns the reservation as the list has it: what the host noted belongs to the order. */
+const reservationOf = (booked: BookedReservation): BookedReservation => {
+  const { note: _note, tracking: _tracking, fulfillment: _fulfillment, ...rest } = booked;
+  const { restocked: _restocked, refundReason: _reason, ...listed } = rest;
+  return listed;
+};
+
 const timeOf = (ms: number | undefined): string => (ms === undefined ? '' : new Date(ms).toISOString());
 
 type Column = [name: string, of: (booked: BookedReservation, item: number) => unknown];
@@ -41,6 +48,10 @@ const ORDER_COLUMNS: Column[] = [
   ['fulfillment', ({ fulfillment = 'unfulfilled' }) => fulfillment],
   ['tracking', ({ tracking }) => tracking],
   ['note', ({ note }) => note],
+  ['state', ({ state }) => state],
+  ['refundedAt', ({ refundedAt }) => timeOf(refundedAt)],
+  ['restocked', ({ restocked }) => restocked],
+  ['refundReason', ({ refundReason }) => refundReason],
 ];
 const RESERVATION_COLUMNS: Column[] = [
   ['id', ({ id }) => id],
@@ -53,6 +64,7 @@ const RESERVATION_COLUMNS: Column[] = [
   ['endedAt', ({ endedAt }) => timeOf(endedAt)],
   ['orderRef', ({ orderRef }) => orderRef],
   offer,
+  ['refundedAt', ({ refundedAt }) => timeOf(refundedAt)],
 ];
 
 function csvOf(
@@ -82,7 +94,7 @@ async function* textOf(
     const text =
       format === 'csv'
         ? csvOf(page, columns, isFirst, hasBom)
-        : page.map((booked) => `${JSON.stringify(isOrder ? orderOf(booked) : booked)}\n`).join('');
+        : page.map((booked) => `${JSON.stringify((isOrder ? orderOf : reservationOf)(booked))}\n`).join('');
     if (text !== '') yield text;
     isFirst = false;
   }

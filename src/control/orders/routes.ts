@@ -2,6 +2,7 @@ import type { FastifyReply } from 'fastify';
 import type { BookedFilter, BookedQuery } from '../../domain/order.ts';
 import { orderOf } from '../../domain/order.ts';
 import { LIMITS } from '../../limits.ts';
+import { commandOf } from '../http/idempotency.ts';
 import { operationsOf, type Resource } from '../http/resource.ts';
 import { listedIn, unwrap } from '../http/routing.ts';
 import { sendFile } from './files.ts';
@@ -19,6 +20,8 @@ import {
   OrderParams,
   OrderSchema,
   OrderView,
+  RefundBody,
+  RefundView,
 } from './schemas.ts';
 
 const { operation, showOperation } = operationsOf('orders');
@@ -33,6 +36,7 @@ const FILES =
   'first row only. Money is in minor units, times are RFC 3339. In CSV a text that begins with `=`, `+`, `-`, `@`, a ' +
   "tab or a carriage return gets a `'` in front, so that no program for spreadsheets runs it.";
 
+type ExportQuery = typeof BookedExportQuery | typeof OrderExportQuery;
 type Query = { limit?: string; order?: 'newest' | 'oldest' } & Omit<BookedFilter, 'isOrder'> & { after?: string };
 
 const pageOf = ({ limit, order = 'newest', ...filter }: Query, isOrder: boolean): BookedQuery => ({
@@ -77,7 +81,7 @@ export const orders: Resource = {
       '/shows/:show/orders',
       showOperation({
         summary: 'List the orders of a show',
-        description: `The reservations that were confirmed. ${PAGES}${ARCHIVED}`,
+        description: `The reservations that were confirmed, also those that were refunded since. ${PAGES}${ARCHIVED}`,
         querystring: OrderListQuery,
         response: { 200: OrderList },
         errors: ['archive_failed', 'archive_conflict'],
@@ -103,7 +107,7 @@ export const orders: Resource = {
         summary: 'Note something of an order, or that it was fulfilled',
         description:
           'Also after the end of the show, until it is archived. Viewers do not see it. A reservation that is no ' +
-          'order is refused (`illegal_move`). An erasure of the buyer removes note and tracking.',
+          'order is refused (`illegal_move`). An erasure of the buyer removes note, tracking and refund reason.',
         params: OrderParams,
         body: OrderChangeBody,
         response: { 200: OrderView },
@@ -111,33 +115,47 @@ export const orders: Resource = {
       }),
       async ({ params: { show, order }, body }) => orderOf(unwrap(await deps.store.changeOrder(show, order, body))),
     );
-    app.get(
-      '/shows/:show/reservations/export',
-      {
-        exposeHeadRoute: false,
-        ...showOperation({
-          summary: 'Export the reservations of a show as CSV or JSON Lines',
-          description: FILES,
-          querystring: BookedExportQuery,
-          response: { 200: ExportFile as never },
-          errors: ['archive_failed', 'archive_conflict'],
-        }),
+    app.post(
+      '/shows/:show/orders/:order/refund',
+      operation({
+        summary: 'Refund or cancel an order',
+        description:
+          'Records that you returned the money, or cancelled the order; it moves no money. Always the whole order, ' +
+          'once: another refund gets `reservation_refunded`. Its units become available again, and the waitlist of ' +
+          'an open sale gets them first; with `"restock": false` they are withdrawn. They no longer count for the ' +
+          'limit of the buyer, who is notified. The order reference stays in use. Also after the end of the sale and ' +
+          'of the show, until the show is archived (`show_archived`). A reservation that is no order is refused ' +
+          '(`illegal_move`). `overloaded`: a process of release 0.1.0 still runs, or the buyer is being erased.',
+        keyed: 'script',
+        params: OrderParams,
+        body: RefundBody,
+        response: { 200: RefundView },
+        errors: ['reservation_not_found', 'reservation_refunded', 'overloaded'],
+      }),
+      async (request) => {
+        const { show, order } = request.params;
+        const { restock = true, ...reason } = request.body;
+        const refund = unwrap(await deps.store.refundOrder(show, { order, restock, ...reason }, commandOf(request)));
+        return { ...refund, order: orderOf(refund.order) };
       },
-      async ({ params: { show }, query }, reply) => send(reply, show, query, false),
     );
-    app.get(
-      '/shows/:show/orders/export',
-      {
-        exposeHeadRoute: false,
-        ...showOperation({
-          summary: 'Export the orders of a show as CSV or JSON Lines',
-          description: FILES,
-          querystring: OrderExportQuery,
-          response: { 200: ExportFile as never },
-          errors: ['archive_failed', 'archive_conflict'],
-        }),
-      },
-      async ({ params: { show }, query }, reply) => send(reply, show, query, true),
-    );
+    const exportRoute = (what: 'reservations' | 'orders', querystring: ExportQuery): void => {
+      app.get(
+        `/shows/:show/${what}/export`,
+        {
+          exposeHeadRoute: false,
+          ...showOperation({
+            summary: `Export the ${what} of a show as CSV or JSON Lines`,
+            description: FILES,
+            querystring,
+            response: { 200: ExportFile as never },
+            errors: ['archive_failed', 'archive_conflict'],
+          }),
+        },
+        async ({ params: { show }, query }, reply) => send(reply, show, query, what === 'orders'),
+      );
+    };
+    exportRoute('reservations', BookedExportQuery);
+    exportRoute('orders', OrderExportQuery);
   },
 };

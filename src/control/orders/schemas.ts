@@ -1,9 +1,14 @@
 import { type TSchema, Type } from 'typebox';
 import { ID_PATTERN } from '../../domain/mistakes.ts';
-import type { BookedReservation, Fulfillment, Order } from '../../domain/order.ts';
+import type { BookedReservation, Fulfillment, Order, OrderState } from '../../domain/order.ts';
 import { LIMITS } from '../../limits.ts';
 import { Currency, Id, Moment, MomentInQuery, Patterned, SkuCode, StrictObject, Unreadable } from '../http/fields.ts';
-import { ReservationParams, ReservationSchema, ReservationStateName } from '../reservations/schemas.ts';
+import {
+  outcomeOfCommand,
+  ReservationParams,
+  ReservationSchema,
+  ReservationStateName,
+} from '../reservations/schemas.ts';
 
 export const OrderParams = Type.Object({ show: Id, order: ReservationParams.properties.reservation });
 
@@ -45,9 +50,21 @@ const Tracking = Type.String({
   description: 'A number or address of the carrier',
 });
 
+const OrderStateName = Type.Unsafe<OrderState>({
+  type: 'string',
+  enum: ['confirmed', 'refunded'] satisfies OrderState[],
+});
+const RefundReason = Type.String({
+  minLength: 1,
+  maxLength: LIMITS.refundReasonCharsMax,
+  pattern: '^[^\\x00-\\x1f\\x7f]+$',
+  description: 'For you. Viewers do not see it',
+});
+
 export const OrderSchema = Type.Object(
   {
     id: Type.String({ description: 'That of the reservation' }),
+    state: OrderStateName,
     orderRef: Type.String({ description: 'Your id of the order' }),
     sale: Id,
     user: Type.String(),
@@ -60,12 +77,17 @@ export const OrderSchema = Type.Object(
     fulfillment: FulfillmentName,
     tracking: Type.Optional(Tracking),
     note: Type.Optional(Note),
+    refundedAt: Type.Optional(Moment),
+    restocked: Type.Optional(
+      Type.Boolean({ description: 'The units became available again; otherwise they were withdrawn' }),
+    ),
+    refundReason: Type.Optional(RefundReason),
   },
   {
     $id: 'Order',
     examples: [
       {
-        ...{ ...example, orderRef: 'shop-77', amount: 3998, currency: 'EUR' },
+        ...{ ...example, state: 'confirmed', orderRef: 'shop-77', amount: 3998, currency: 'EUR' },
         ...{ createdAt: times.createdAt, confirmedAt: times.createdAt + 42_000 },
         ...{ fulfillment: 'fulfilled', tracking: 'DHL 00340434161094042557' },
       },
@@ -85,6 +107,20 @@ export const OrderChangeBody = StrictObject(
   },
 );
 
+export const RefundBody = StrictObject(
+  {
+    restock: Type.Optional(
+      Type.Boolean({
+        default: true,
+        description: 'true: the units become available again. false: they are withdrawn',
+      }),
+    ),
+    reason: Type.Optional(RefundReason),
+  },
+  { examples: [{ restock: true, reason: 'Wrong size' }] },
+);
+export const RefundView = Type.Object({ order: OrderView, ...outcomeOfCommand });
+
 const Next = Type.Union([Type.String(), Type.Null()], {
   description: '`after` of the next page; null on the last one. A page may have fewer items than `limit`, or none',
 });
@@ -100,6 +136,7 @@ const filter = {
   to: Type.Optional(MomentInQuery('Before this time')),
 };
 const state = { state: Type.Optional(ReservationStateName) };
+const orderState = { state: Type.Optional(OrderStateName) };
 const fulfillment = { fulfillment: Type.Optional(FulfillmentName) };
 const page = {
   limit: Type.Optional(
@@ -119,9 +156,9 @@ const file = {
 };
 
 export const BookedListQuery = StrictObject({ ...state, ...filter, ...page });
-export const OrderListQuery = StrictObject({ ...fulfillment, ...filter, ...page });
+export const OrderListQuery = StrictObject({ ...orderState, ...fulfillment, ...filter, ...page });
 export const BookedExportQuery = StrictObject({ ...state, ...filter, ...file });
-export const OrderExportQuery = StrictObject({ ...fulfillment, ...filter, ...file });
+export const OrderExportQuery = StrictObject({ ...orderState, ...fulfillment, ...filter, ...file });
 
 export const ExportFile = {
   description: 'The file. If it cannot be completed, the connection is closed before its end',

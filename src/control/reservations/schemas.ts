@@ -12,7 +12,7 @@ export const ReservationParams = Type.Object({
 
 export const ReservationStateName = Type.Unsafe<ReservationState>({
   type: 'string',
-  enum: ['held', 'confirmed', 'released', 'expired'] satisfies ReservationState[],
+  enum: ['held', 'confirmed', 'released', 'expired', 'refunded'] satisfies ReservationState[],
 });
 export const ReservationSchema = Type.Object(
   {
@@ -25,21 +25,23 @@ export const ReservationSchema = Type.Object(
     currency: Currency,
     createdAt: Moment,
     heldUntil: Moment,
-    endedAt: Type.Optional(Moment),
+    endedAt: Type.Optional(Type.Integer({ ...Moment, description: 'Of an order: when it was confirmed' })),
     orderRef: Type.Optional(Type.String()),
+    refundedAt: Type.Optional(Moment),
     offer: Type.Optional(Type.Literal(true)),
   },
   { $id: 'Reservation' },
 );
 export const Reservation = Type.Unsafe<ReservationView>({ $ref: 'Reservation#' });
-export const DecisionView = Type.Object({
-  reservation: Reservation,
+/** What the result of a command says beside its object. */
+export const outcomeOfCommand = {
   replayed: Type.Boolean({ description: 'The key was used before: this is its recorded result' }),
   durability: Type.Enum(['memory', 'everysec', 'always', 'unknown'], {
     description: 'How Redis stores it: with `everysec` a power cut can lose the last second',
   }),
   epoch: Type.String({ description: "Epoch of the show's event log; it changes when another Redis server takes over" }),
-});
+};
+export const DecisionView = Type.Object({ reservation: Reservation, ...outcomeOfCommand });
 
 export const ConfirmBody = StrictObject({
   orderRef: Patterned('^[^\\x00-\\x1f\\x7f]+$', 'a text without control characters', {

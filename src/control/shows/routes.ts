@@ -2,6 +2,7 @@ import { hash } from 'node:crypto';
 import { Type } from 'typebox';
 import type { Result } from '../../protocol/codes.ts';
 import type { ShowView } from '../../protocol/messages.ts';
+import { summaryView } from '../archive/schemas.ts';
 import { EmptyBody } from '../http/fields.ts';
 import { commandOf } from '../http/idempotency.ts';
 import { operationsOf, type Resource } from '../http/resource.ts';
@@ -69,7 +70,10 @@ export const shows: Resource = {
           ...(after === undefined ? {} : { after }),
         };
         const { shows, next } = unwrap(await store.listShows(page));
-        return { shows: await Promise.all(shows.map((show) => withArchiveAt(archives, show))), next };
+        const listed = shows.map(({ archive, ...show }) =>
+          withArchiveAt(archives, { ...show, ...(archive && { archive: summaryView(archive) }) }),
+        );
+        return { shows: await Promise.all(listed), next };
       },
     );
     app.get('/shows/:show', showOperation({ summary: 'Get a show', response: { 200: Show } }), async (request) =>

@@ -80,8 +80,9 @@ local function rename(r, args)
   if type(r) ~= 'table' or r[R.USER] ~= args.user or not r[R.STATE] then return false end
   r[R.USER], r[R.KEY] = args.pseudonym, ''
   -- What the host wrote may name the user.
-  local fulfillment = r[R.MORE] and r[R.MORE].fulfillment
-  r[R.MORE] = fulfillment and { fulfillment = fulfillment } or nil
+  local more = r[R.MORE] or {}
+  more.note, more.tracking, more.refundReason = nil, nil, nil
+  r[R.MORE] = next(more) and more or nil
   return true
 end
 

@@ -12,6 +12,7 @@ local call, pack = redis.call, cmsgpack.pack
 local K, R = Show.keys, Fields.reservation
 local ENDED = {
   confirmed = 'reservation_confirmed', released = 'reservation_released', expired = 'reservation_expired',
+  refunded = 'reservation_refunded',
 }
 
 -- Extends only on success and never past the longest hold, so that no buyer keeps units from others
@@ -31,7 +32,7 @@ local function extend(r, args)
 end
 
 local function note(r, args)
-  if r[R.STATE] ~= 'confirmed' then return 'illegal_move', { state = r[R.STATE] } end
+  if r[R.STATE] ~= 'confirmed' and r[R.STATE] ~= 'refunded' then return 'illegal_move', { state = r[R.STATE] } end
   local more = r[R.MORE] or {}
   for _, name in ipairs({ 'note', 'tracking', 'fulfillment' }) do
     if args[name] then more[name] = args[name] ~= '' and args[name] or nil end

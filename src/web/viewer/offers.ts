@@ -137,7 +137,7 @@ export function firstChoice(
   return choice?.sku ?? null;
 }
 
-const isOver = ({ state }: ReservationView): boolean => state === 'released' || state === 'expired';
+const isOver = ({ state }: ReservationView): boolean => state !== 'held' && state !== 'confirmed';
 
 export interface Holdings {
   readonly role: Role | null;

@@ -54,7 +54,7 @@ const ROUTES: Readonly<Record<string, readonly [methods: string, posts?: string]
   '/v1/shows/{show}/reservations/export': ['GET'],
   '/v1/shows/{show}/orders': ['GET'],
   '/v1/shows/{show}/orders/export': ['GET'],
-  '/v1/shows/{show}/orders/{order}': ['GET PATCH'],
+  '/v1/shows/{show}/orders/{order}': ['GET PATCH', 'refund'],
   '/v1/shows/{show}/reservations/{reservation}': ['GET', 'confirm release extend'],
   '/v1/users/{user}': ['DELETE'],
   '/v1/users/{user}/erasure': ['GET'],

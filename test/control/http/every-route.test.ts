@@ -89,6 +89,10 @@ const CASES: Record<string, Case> = {
     call: ({ eve }) => [`/orders/${eve}`, { note: 'one' }],
     other: ({ eve }) => [`/orders/${eve}`, { note: 'two' }],
   },
+  'POST /v1/shows/:show/orders/:order/refund': {
+    call: ({ eve }) => [`/orders/${eve}/refund`, { reason: 'one' }],
+    other: ({ eve }) => [`/orders/${eve}/refund`, { reason: 'two' }],
+  },
   'POST /v1/shows/:show/reservations/:reservation/extend': reservation('extend', { byMs: 1_000 }, { byMs: 2_000 }),
   'POST /v1/shows/:show/reconcile': to(['/reconcile'], ['/start']),
   'POST /v1/shows/:show/tokens': to(['/tokens', token], ['/tokens', { ...token, role: 'host' }]),

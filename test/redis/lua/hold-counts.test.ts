@@ -4,7 +4,7 @@ import { LIMITS } from '../../../src/limits.ts';
 import { StoreFixture, unwrap } from '../../support/store-fixture.ts';
 
 const fixture = await StoreFixture.open('counts:');
-const { saleTest, time, connectAnother, reserve, confirm, release, hold } = fixture;
+const { saleTest, time, connectAnother, reserve, confirm, release, refund, hold } = fixture;
 
 async function countingStore() {
   const counts: Record<string, [holds: number, units: number]> = {};
@@ -46,6 +46,10 @@ saleTest('holds and units are counted by outcome where the reply arrives, repeat
   unwrap(await confirm(show, ofAnn, {}, one.store));
   t.same([one.take(), two.take()], [{}, { confirmed: [1, 2] }]);
   t.same([one.revenue, two.revenue], [{}, { EUR: ofAnn.amount }]);
+
+  unwrap(await refund(show, ofAnn, { restock: false }, one.store));
+  unwrap(await refund(show, ofAnn, { restock: false }, two.store));
+  t.same([one.take(), two.take()], [{ refunded: [1, 2] }, {}]);
 
   const wait = { op: 'join', user: 'cem', key: 'join', sale: 'sale', sku: 'S', qty: 1 } as const;
   unwrap(await one.store.waitlist(show, wait));

@@ -72,6 +72,7 @@ async function story(): Promise<void> {
   await time.ageKeys(SHOW, LIMITS.idempotencyTtlMs + 1);
   await fixture.confirm(SHOW, cyd);
   await store.changeOrder(SHOW, cyd.id, { note: 'gift' });
+  await fixture.refund(SHOW, await fixture.order(SHOW, 'ref', { sku: 'M' }));
   await time.ageKeys(SHOW, LIMITS.idempotencyTtlMs + 1);
   await store.announce(SHOW, 'now', HOST, { key: 'b' });
   await move(SHOW, unitsMove(60));

@@ -3,7 +3,8 @@ import type { Result } from '../../../src/protocol/codes.ts';
 import { byHost, items, outcome, StoreFixture, times, unitsMove, unwrap } from '../../support/store-fixture.ts';
 
 const fixture = await StoreFixture.open('races:');
-const { test, saleTest, time, reserve, hold, confirm, release, stateOf, openShow, connectAnother } = fixture;
+const { test, saleTest, time, reserve, hold, order, confirm, release, refund, stateOf, openShow } = fixture;
+const { connectAnother } = fixture;
 const stores = [fixture.store, await connectAnother(), await connectAnother(), await connectAnother()];
 const storeOf = (i: number) => stores[i % stores.length] ?? fixture.store;
 
@@ -77,6 +78,23 @@ test('a confirm races the deadline: one winner, and both sides get it (I3)', asy
     if (outcome(reserved) === 'ok') t.equal(state, 'expired', 'the unit was not sold twice');
     const { held: open, sold, available } = await fixture.books(show);
     t.equal(open + sold + available, 1);
+  }
+});
+
+test('two refunds race, and the buyer reserves again: one refund (I1 to I3)', async (t) => {
+  for (let round = 0; round < 10; round++) {
+    const show = await openShow({ units: { S: 1 } });
+    const sold = await order(show, 'ann');
+    const [one, two, again] = await Promise.all([
+      refund(show, sold, { key: 'one' }, storeOf(round)),
+      refund(show, sold, { key: 'two', restock: false }, storeOf(round + 1)),
+      reserve(show, 'ann', { key: 'again' }, storeOf(round + 2)),
+    ]);
+    t.same([one, two].map(outcome).sort(), ['ok', 'reservation_refunded']);
+    const found = await fixture.books(show);
+    t.equal(found.withdrawn, outcome(two) === 'ok' ? 1 : 0);
+    t.equal(found.held, outcome(again) === 'ok' ? 1 : 0);
+    t.equal(found.available + found.held + found.withdrawn, 1);
   }
 });
 

@@ -17,7 +17,9 @@ return {
     ENDED = 12, -- 0: not yet
     ORDER = 13, -- '': none
     FIRST_UNTIL = 14, -- the first deadline of an extended hold, else 0
-    MORE = 15, -- what the host noted of an order: {note, tracking, fulfillment}; often missing
+    -- What the host noted of an order: {note, tracking, fulfillment}; and of a refund {refundedAt,
+    -- restocked, refundReason}. Often missing. Nodes cannot read records of more than 15 fields.
+    MORE = 15,
   },
   -- A buyer's record is {sale id -> entry}. An entry stays when everything in it has ended: a
   -- repeated key must still find it.

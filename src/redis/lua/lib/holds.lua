@@ -1,6 +1,6 @@
 -- holds: a hold from its creation to its one end. Limits, stock, the buyer's record, the deadline
 -- and the ledger change together.
--- Exports Holds.terms, template_of, over_limit, hold, offer, finish, reported.
+-- Exports Holds.terms, template_of, over_limit, hold, offer, count, finish, reported.
 -- @include fields show books ledger limits
 local pack, sub = cmsgpack.pack, string.sub
 local R, S, B = Fields.reservation, Fields.stock, Fields.buyer
@@ -137,6 +137,7 @@ local function count(outcome, items)
   counts[outcome], of[1] = of, of[1] + 1
   for i = 2, #items, 2 do of[2] = of[2] + items[i] end
 end
+Holds.count = count
 
 -- Adds what this call offered and ended to its reply, for the metrics of the caller: the status is
 -- then 'ok+' and the last value {outcome, holds, units, ...}. The loader calls it.
