@@ -121,10 +121,7 @@ export const LIMITS = Object.freeze({
   /** One call looks up this many members, and fewer if this many of them have a record. */
   holdingsUsersPerCallMax: 2_000,
   holdersPerCallMax: 200,
-  /**
-   * After a lookup of this many members the next one waits, so that a storm costs as many calls as
-   * it lasts and not as it has viewers.
-   */
+  /** After a lookup of this many members the next one waits, so that a storm needs few calls. */
   lookupStormMembers: 100,
   lookupStormPauseMs: 100,
   /** Waitlist entries whose position is looked up per report of counts. A user may have many. */
