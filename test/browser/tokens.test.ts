@@ -1,10 +1,13 @@
 /** Tokens that expire during a visit: each way in which a page gets the next one. */
 // slow: tokens live for 10 s
+import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
 import type { Page } from 'playwright-core';
 import t, { type Test } from 'tap';
 import { SHOW, startLiveEngine } from '../support/live-engine.ts';
+import { ROOT } from '../support/root.ts';
 import { launchChromium, pageScripts, skip } from './chromium.ts';
 import { button, collectErrors, isConnected, newPage } from './visitors.ts';
 
@@ -12,13 +15,15 @@ import { button, collectErrors, isConnected, newPage } from './visitors.ts';
 const TTL_S = 10;
 /** All have expired by then. */
 const AFTER_MS = 12_000;
-/** What a shop sends before it works. */
-const LATE: Readonly<Record<number, readonly [status: number, text: string]>> = {
-  1: [500, 'no'],
-  2: [200, '<!doctype html><title>Log in</title>'],
+/** What a shop sends before it works: to Lee at first, to Kim in the place of her second token. */
+const LATE: Readonly<Record<string, readonly [status: number, text: string]>> = {
+  ...{ Lee1: [500, 'no'], Lee2: [200, '<!doctype html><title>Log in</title>'] },
+  ...{ Kim2: [500, 'no'], Kim3: [200, '<!doctype html><title>Log in</title>'] },
 };
 const HOLD_MS = 120_000;
 const KEPT = /^This stays held for you until the time is up/;
+/** The script of the page around a frame, as README.md shows it. */
+const [SAMPLE = ''] = readFileSync(join(ROOT, 'src/web/README.md'), 'utf8').match(/<script>[\s\S]*?<\/script>/) ?? [];
 const EXPIRED = 'Your link has expired';
 
 /** A shop of another origin: `/token` mints for its visitor, `/page` shows the show in a frame. */
@@ -33,24 +38,21 @@ async function startShop(t: Test) {
       ...{ 'access-control-allow-origin': headers.origin ?? '', 'access-control-allow-credentials': 'true' },
     };
     shop.minted.set(user, (shop.minted.get(user) ?? 0) + 1);
-    if (user === 'Lee') {
-      const [status, text] = LATE[shop.minted.get(user) ?? 0] ?? [200, `${token}\n`];
-      return void response.writeHead(status, cors).end(text);
-    }
+    const late = LATE[`${user}${shop.minted.get(user)}`];
+    if (late !== undefined) return void response.writeHead(late[0], cors).end(late[1]);
     if (pathname === '/token')
       return void response
         .writeHead(user === 'Eve' && shop.minted.get('Eve') !== 1 ? 403 : 200, {
           ...cors,
         })
-        .end(token);
-    const reply = `addEventListener('message', async ({ source, origin, data }) => {
-      if (origin !== '${shop.engineUrl}' || data?.type !== 'stampede:token') return;
-      const token = await (await fetch('/token?user=${user}')).text();
-      source.postMessage({ type: 'stampede:token', token }, origin);
-    });`;
+        .end(`${token}\n`);
+    const sample = SAMPLE.replace('https://live.example', shop.engineUrl).replaceAll(
+      '/live-token',
+      `/token?user=${user}`,
+    );
     const frame = `<iframe title="show" width="380" height="700"
       src="${shop.engineUrl}/watch/${SHOW}?embed=1&token=${token}"></iframe>`;
-    const script = pathname === '/page' ? `<script>${reply}</script>` : '';
+    const script = pathname === '/page' ? sample : '';
     response.writeHead(200, { 'content-type': 'text/html' }).end(`<!doctype html>${script}${frame}`);
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -88,7 +90,7 @@ t.test('a token that expires during the visit is renewed, or the page says what 
     const page = await newPage(browser, device);
     const found = {
       page,
-      errors: collectErrors(page, /WebSocket|status of (?:40[34]|500)/),
+      errors: collectErrors(page, /WebSocket|status of (?:40[34]|500)|^\/token/),
       sockets: countSockets(page),
     };
     await page.goto(address, { waitUntil: 'commit' });
@@ -99,6 +101,9 @@ t.test('a token that expires during the visit is renewed, or the page says what 
   const framed = await open(`${shopUrl}/page?user=Fay`, 'desktop');
   const inFrame = framed.page.frameLocator('iframe');
   await isConnected(inFrame);
+  const late = await open(`${shopUrl}/page?user=Kim`, 'desktop');
+  const lateFrame = late.page.frameLocator('iframe');
+  await isConnected(lateFrame);
   const ana = await open(`${watchUrl}?tokenUrl=${tokenUrl('Ana')}`, 'phone');
   await isConnected(ana.page);
   const eve = await open(`${watchUrl}?tokenUrl=${tokenUrl('Eve')}`, 'phone');
@@ -128,6 +133,12 @@ t.test('a token that expires during the visit is renewed, or the page says what 
     await inFrame.getByLabel('Your message').fill('Still here');
     await inFrame.getByRole('button', { name: 'Send', exact: true }).click();
     await ana.page.getByRole('log').getByText('Still here').waitFor();
+  });
+
+  await t.test('a page of a shop that fails for a while is asked again', async (t) => {
+    await isConnected(lateFrame);
+    await lateFrame.getByLabel('Your message').waitFor();
+    t.ok((shop.minted.get('Kim') ?? 0) >= 4);
   });
 
   await t.test('the page fetches it from tokenUrl, the first one too', async (t) => {
@@ -169,7 +180,7 @@ t.test('a token that expires during the visit is renewed, or the page says what 
     t.equal(await page.getByText(KEPT).count(), 0, 'signed in again: the hold is an ordinary one');
   });
   t.same(
-    [framed, silent, ana, eve, lee, bo].flatMap(({ errors }) => errors),
+    [framed, late, silent, ana, eve, lee, bo].flatMap(({ errors }) => errors),
     [],
   );
 });

@@ -43,26 +43,34 @@ async function fetchToken(url: string): Promise<string | null> {
   });
   if (response.status === 429 || response.status >= 500)
     throw new Error(`The server of the tokens responded with ${response.status}.`);
-  if (!response.ok) return null;
-  const text = (await response.text()).trim();
-  // The page of a proxy or a login: a later try may bring a token.
-  if (text !== '' && !isToken(text)) throw new Error('The server of the tokens sent other text.');
-  return text || null;
+  return response.ok ? tokenIn(await response.text()) : null;
 }
 
-function askParent(): Promise<string | null> {
+/** Throws for other text, such as the page of a proxy or a login: a later try may bring a token. */
+function tokenIn(text: string): string | null {
+  const token = text.trim();
+  if (token !== '' && !isToken(token)) throw new Error('The shop sent text that is no token.');
+  return token || null;
+}
+
+async function askParent(): Promise<string | null> {
+  const reply = await replyOfParent();
+  if (typeof reply !== 'string') throw new Error('The page around this one could not fetch a token.');
+  return tokenIn(reply);
+}
+
+/** Returns '' for a page that does not reply. */
+function replyOfParent(): Promise<unknown> {
   return new Promise((resolve) => {
     const ending = new AbortController();
-    const end = (token: string | null): void => {
+    const end = (token: unknown): void => {
       clearTimeout(timer);
       ending.abort();
       resolve(token);
     };
-    const timer = setTimeout(end, PARENT_REPLIES_MS, null);
+    const timer = setTimeout(end, PARENT_REPLIES_MS, '');
     const onMessage = ({ source, data }: MessageEvent): void => {
-      if (source !== window.parent || data?.type !== MESSAGE) return;
-      const token = typeof data.token === 'string' ? data.token.trim() : '';
-      end(isToken(token) ? token : null);
+      if (source === window.parent && data?.type === MESSAGE) end(data.token);
     };
     addEventListener('message', onMessage, ending);
     // It has no secret, and only pages that FRAME_ANCESTORS allows can be the parent.
