@@ -38,7 +38,10 @@ export interface ClientOptions {
 export interface KeyedOptions {
   /** Default: a random key. */
   readonly key?: string | undefined;
-  /** Repeat for this long, then return `unknown_outcome`. Default: 30,000. */
+  /**
+   * Repeat for this long, at most 10 minutes. Then the outcome is `unknown_outcome`, or
+   * `disconnected` if nothing was sent. Default: 30,000.
+   */
   readonly deadlineMs?: number | undefined;
 }
 
