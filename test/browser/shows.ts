@@ -223,19 +223,16 @@ export const STATES: readonly State[] = [
   },
   {
     name: 'paused',
-    press: [/^Buy: Fjell Parka/],
+    press: [/^Buying is paused/],
     make: async (engine) => {
-      const id = await make(engine, {
-        ...{ id: 'paused', products: 6, sales: [OPEN, { ...THREE[1]!, quantity: 40 }] },
-        more: { checkoutUrl: 'https://shop.example/pay?hold={reservation}', visibility: 'public' },
-      });
+      const id = await make(engine, { id: 'paused', products: 6, sales: [OPEN, THREE[2]!] });
       await engine.office.pauseSale(id, 's0');
       return id;
     },
   },
   { name: 'variants', press: ['XL Sold out'], make: (engine) => variants(engine) },
-  { name: 'releasing', make: async () => 'paying', press: [/^Buy: Fjell Parka/, /^Release/] },
-  { name: 'expired', make: async () => 'paying', press: [/^Buy: Fjell Parka/], ttlSeconds: 10 },
+  { name: 'releasing', make: async () => 'paying', press: [/^Buy: Duna Sandal/, /^Release/] },
+  { name: 'expired', make: async () => 'paying', press: [/^Buy: Duna Sandal/], ttlSeconds: 10 },
   {
     name: 'silent',
     settleMs: 9_000,

@@ -44,7 +44,11 @@ const STYLE = `.swagger-ui .info .title small,.swagger-ui .info .title small.ver
 .swagger-ui .opblock .opblock-summary-method{color:#111;text-shadow:none}
 .swagger-ui .btn.authorize{color:#1d6b47;border-color:#1d6b47}.swagger-ui .btn.authorize svg{fill:#1d6b47}
 .swagger-ui .servers,.swagger-ui .servers-title{display:none}
-.swagger-ui .json-schema-2020-12-expand-deep-button{color:#4c5566}
+.swagger-ui .json-schema-2020-12-expand-deep-button,.swagger-ui .parameter__in{color:#4c5566}
+.swagger-ui .download-contents{background:#4c5566}
+.swagger-ui .btn.cancel{color:#a82020;border-color:#a82020}
+.swagger-ui .btn.execute{background-color:#1b5fae;border-color:#1b5fae}
+.swagger-ui .microlight [style*="rgb(211, 99, 99)"]{color:#ff9c9c!important}
 `;
 
 /**
@@ -63,9 +67,18 @@ window.SwaggerUIBundle = Object.assign(
   (options) => start({ ...options, plugins: [...options.plugins, plugin] }),
   start,
 );
+const set = (selector, name, value) => {
+  for (const node of document.querySelectorAll(\`:is(\${selector}):not([\${name}="\${value}"])\`))
+    node.setAttribute(name, value);
+};
 const repair = () => {
-  for (const heading of document.querySelectorAll(':is(h3, h4, h5, h6):not([aria-level])'))
-    heading.setAttribute('aria-level', Number(heading.tagName[1]) - 1);
+  for (const level of [3, 4, 5, 6]) set('h' + level, 'aria-level', level - 1);
+  set('.responses-table', 'role', 'table');
+  set('.microlight', 'tabindex', 0);
+  set('.body-param__text', 'aria-label', 'Request body');
+  set('.close-modal', 'aria-label', 'Close');
+  set('.copy-to-clipboard > button', 'aria-label', 'Copy');
+  set('.modal-btn[type=submit]', 'aria-label', 'Authorize: apply credentials');
 };
 new MutationObserver(repair).observe(document.body, { childList: true, subtree: true });
 `;

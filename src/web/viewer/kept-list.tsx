@@ -35,7 +35,7 @@ export function KeptList({ look = 'filled' }: { look?: ButtonLook }) {
               <div class='hold-text'>
                 <p class='hold-head'>
                   {t(isOver ? 'hold.timeUp' : 'hold.held')}
-                  {!isOver && (
+                  {!isOver && payUrl === null && (
                     <span class='hold-time'>
                       <span class='sr'>{t('hold.timeLeft')} </span>
                       <Countdown now={now} to={heldUntil} from={createdAt} />
