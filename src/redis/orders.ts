@@ -15,6 +15,7 @@ import {
 import { sharedRead } from '../domain/shared-read.ts';
 import { LIMITS } from '../limits.ts';
 import { fail, ok, type Result } from '../protocol/codes.ts';
+import { bodyHash } from './body-hash.ts';
 import { commandReply } from './command-reply.ts';
 import { checkReleases } from './older-releases.ts';
 import {
@@ -205,8 +206,8 @@ export function createOrders(runner: ScriptRunner): OrderStore {
       // Release 0.1.0 takes the ledger entry for damage, and would count the units as sold again.
       const alone = await olderReleases();
       if (!alone.ok) return alone;
-      // The body is stored: its format stays.
-      const body = `refund|${id}|${restock}|${reason ?? ''}`;
+      // An erasure does not change what is stored here, and the reason may name the buyer.
+      const body = bodyHash(['refund', id, restock, reason]);
       const reply = await runner.run('refund', showId, { id, restock, reason, key, actor, body });
       if (!reply.ok) return reply;
       const [epoch, ...command] = reply.value;

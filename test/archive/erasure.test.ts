@@ -36,6 +36,8 @@ async function play(show: string, seed: number): Promise<void> {
     fulfillment: 'fulfilled',
   } as const;
   unwrap(await store.changeOrder(show, order.id, notes));
+  const refunded = await fixture.order(show, ADA, { key: 'refunded' });
+  unwrap(await fixture.refund(show, refunded, { reason: `secret of ${ADA}` }));
   await runStoreUsers({
     ...{ show, sale: 'sale', skus: ['S', 'M'], stores: [store], clients: USERS, users: USERS, actionsPerClient: 10 },
     ...{ seed, time, userName },
