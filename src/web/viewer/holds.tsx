@@ -88,7 +88,9 @@ function ReleaseButton({ hold }: { hold: ReservationView }) {
     else releases.undo(hold.id);
     say(at === undefined ? t('said.releasing', { item, time: waitText(UNDO_MS) }) : t('said.kept', { item }));
   };
-  const secondsLeft = Math.max(1, Math.ceil(((at ?? 0) - store.now.value) / 1000));
+  // The clock of the page ticks: right after the press it is a little behind.
+  const leftMs = Math.min(UNDO_MS, (at ?? 0) - store.now.value);
+  const secondsLeft = Math.max(1, Math.ceil(leftMs / 1000));
   return (
     <Button
       look={at === undefined ? 'text' : 'outline'}
