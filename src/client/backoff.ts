@@ -25,7 +25,7 @@ export class Backoff {
 }
 
 /** A longer wait, which a broken server may ask for, is not worth it. */
-const WAIT_MAX_MS = 600_000;
+export const WAIT_MAX_MS = 600_000;
 
 export const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 

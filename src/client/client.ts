@@ -61,7 +61,7 @@ export class StampedeClient {
   constructor(options: ClientOptions) {
     this.#options = options;
     const Socket = options.WebSocket ?? (globalThis as { WebSocket?: SocketClass }).WebSocket;
-    if (!Socket) throw new TypeError('This platform has no WebSocket. Pass a class, such as that of "ws".');
+    if (!Socket) throw new TypeError('There is no WebSocket. Pass a class, such as that of "ws".');
     if (!options.show) throw new TypeError('Pass the id of a show.');
     const { random = Math.random } = options;
     const base = gatewayBase(options.url);

@@ -105,7 +105,7 @@ export class Connection {
 
   /** Returns false, and sends nothing, without an open connection. */
   send(message: ClientMessage): boolean {
-    if (this.#state.at !== 'open' || this.#socket === undefined) return false;
+    if (this.#state.at !== 'open' || !this.#socket) return false;
     this.#socket.send(this.#options.codec.encode(message));
     return true;
   }
@@ -162,7 +162,7 @@ export class Connection {
     try {
       socket = new this.#options.Socket(this.#options.url(), protocols);
     } catch (error) {
-      if (bye === undefined) this.#finish(ABNORMAL, `${error}`);
+      if (!bye) this.#finish(ABNORMAL, `${error}`);
       else this.#lost(ABNORMAL, 'Invalid address or pass.');
       return;
     }
@@ -245,7 +245,7 @@ export class Connection {
     clearTimeout(this.#stableTimer);
     const socket = this.#socket;
     this.#socket = undefined;
-    if (socket === undefined) return;
+    if (!socket) return;
     socket.onmessage = null;
     socket.onclose = null;
     try {

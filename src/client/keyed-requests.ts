@@ -1,6 +1,6 @@
 /** Requests with an idempotency key: one for each intent of the buyer, however often it is sent. */
 import type { Ok } from '../protocol/messages.ts';
-import { boundedMs } from './backoff.ts';
+import { WAIT_MAX_MS } from './backoff.ts';
 import { failed, type Outcome } from './outcome.ts';
 import type { Requests } from './requests.ts';
 import type { KeyedOptions } from './types.ts';
@@ -52,7 +52,8 @@ export class KeyedRequests {
     let deadlineMs: number;
     try {
       name = JSON.stringify([options.key, read(options)]);
-      deadlineMs = boundedMs(options.deadlineMs, DEADLINE_MS);
+      deadlineMs = Math.min(options.deadlineMs ?? DEADLINE_MS, WAIT_MAX_MS);
+      if (!(deadlineMs <= WAIT_MAX_MS)) throw new TypeError('deadlineMs');
     } catch (error) {
       return { key: '', outcome: failed('invalid_message', `Wrong arguments: ${error}`) };
     }

@@ -27,7 +27,7 @@ const CALLS: ReadonlyArray<readonly [method: string, ...args: unknown[]]> = [
   ['reserve', { sale: 5, lines }],
   ['reserve', { sale: 'flash', lines, key: 5 }],
   ['reserve', { sale: 'flash', lines, key: 1n }],
-  ['reserve', { sale: 'flash', lines, deadlineMs: 1n }],
+  ...[1n, 'soon', {}].map((deadlineMs) => ['reserve', { sale: 'flash', lines, deadlineMs }] as const),
   ['reserve', { sale: 'flash', lines: [{ sku: 'TEE-M', qty: '1' }] }],
 ];
 
