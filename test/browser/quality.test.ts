@@ -27,7 +27,7 @@ const IN_ALL_THEMES = ['sale', 'shop', 'ended', 'variants'];
 /** Each has parts that the others do not have. */
 const CHECKED = [
   ...['sale', 'shop', 'filmed', 'paying', 'orders', 'planned', 'sold-out', 'empty', 'long', 'arabic'],
-  ...['guest', 'ended', 'unknown', 'paused', 'variants', 'expired', 'silent', 'sign-in'],
+  ...['guest', 'ended', 'unknown', 'paused', 'variants', 'expired', 'silent', 'watching'],
 ];
 /** Also on a wide screen, where all sections of products are on the page. */
 const WIDE = ['sale', 'paying'];

@@ -239,7 +239,7 @@ export const STATES: readonly State[] = [
     make: async (engine) =>
       make(engine, { id: 'silent', products: 6, sales: THREE, more: { videoUrl: `${await silentSite()}/live.mp4` } }),
   },
-  { name: 'sign-in', asGuest: true, make: async () => 'sale', query: '&tokenUrl=none', press: [/^Join to buy/] },
+  { name: 'watching', asGuest: true, make: async () => 'sale', press: [/^Only watch/] },
   { name: 'guest', asGuest: true, make: async () => 'sale' },
   { name: 'ended', make: (engine) => ended(engine) },
   { name: 'unknown', make: async () => 'nowhere' },

@@ -91,6 +91,7 @@ t.test('two viewers take part in a sale', { skip }, async (t) => {
     await ana.getByRole('status').filter({ hasText: 'Plain Tee (M) will be released in 5 s.' }).waitFor(ATTACHED);
     const undo = button(ana, /^Undo the release: Plain Tee/);
     t.match(await undo.textContent(), /^Undo · [45]$/);
+    t.equal(await ana.locator('.hold-time').count(), 0, 'beside it is no other time');
     t.equal(await undo.evaluate((node) => node === node.ownerDocument.activeElement), true, 'it keeps the focus');
     await ana.keyboard.press('Enter');
     await ana.getByRole('status').filter({ hasText: 'Plain Tee (M) stays held for you.' }).waitFor(ATTACHED);

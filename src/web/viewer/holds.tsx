@@ -51,7 +51,7 @@ function Hold({ hold, inSheet = false }: { hold: ReservationView; inSheet?: bool
       <div class='hold-text'>
         <p class='hold-head'>
           {t(isOver ? 'hold.timeUp' : isReleasing ? 'hold.releasing' : hold.offer ? 'hold.offer' : 'hold.held')}
-          {!isOver && (
+          {!isOver && !isReleasing && (
             <span class='hold-time'>
               <span class='sr'>{t('hold.timeLeft')} </span>
               <Countdown now={store.now} to={hold.heldUntil} from={hold.createdAt} />
