@@ -4,7 +4,7 @@
  * that of `src/redis/lua/lib/ledger.lua`.
  */
 import type { ReservationState, SaleState } from '../protocol/messages.ts';
-import type { SkuBooks } from './sale.ts';
+import { emptyBooks, type SkuBooks } from './sale.ts';
 
 /** sku, qty, and available, held, sold, withdrawn before and after. Refusals: only sku and qty. */
 export type LedgerItem = [sku: string, qty: number, ...counts: number[]];
@@ -72,6 +72,12 @@ const ENDS: Readonly<Record<End, readonly [before: ReservationState, after: Rese
   refund: ['confirmed', 'refunded'],
 };
 const VIOLATIONS_MAX = 1000;
+/** Adds the SKUs of an entry to the books of its sale. */
+function listSkus(books: Map<string, SkuBooks>, extra: LedgerEntry[8]): Map<string, SkuBooks> {
+  for (const [sku, product, price, , limit] of (extra?.['skus'] ?? []) as Array<[string, string, ...number[]]>)
+    books.set(sku, emptyBooks(sku, product, price, limit));
+  return books;
+}
 const NO_PROBLEMS: readonly string[] = [];
 const isSameItems = (a: readonly LedgerItem[], b: readonly LedgerItem[]): boolean =>
   a.length === b.length && a.every(([sku, qty], i) => sku === b[i]?.[0] && qty === b[i]?.[1]);
@@ -112,6 +118,7 @@ export class LedgerReplay {
       case 'sale':
         return this.#changeState(sale, reason);
       case 'alloc':
+        if (reason === 'listed') listSkus(sale.skus, extra);
         return this.#change(sale, items, (books, qty) => {
           books.allocated += qty;
           books.available += qty;
@@ -131,7 +138,9 @@ export class LedgerReplay {
           this.violate(`extension of reservation ${reservation}, which is not held`, id);
         return;
       case 'withdraw':
-        return this.#move(sale, kind, items);
+        this.#move(sale, kind, items);
+        if (reason === 'removed') for (const [sku] of items || []) sale.skus.delete(sku);
+        return;
       case 'hold':
         if (reservation && user) this.#hold(sale, reservation, user, items || []);
         return;
@@ -163,21 +172,16 @@ export class LedgerReplay {
     if (this.violations.length < VIOLATIONS_MAX) this.violations.push(this.#at ? `${this.#at}: ${what}` : what);
   }
 
-  #createSale(id: string, { state = 'draft', perBuyer, skus = [] }: Record<string, unknown>): boolean {
+  #createSale(id: string, extra: Record<string, unknown>): boolean {
     if (this.sales.has(id)) {
       this.violate(`sale ${id} created twice`);
       return false;
     }
-    const books = new Map<string, SkuBooks>();
-    for (const [sku, product, price, , limit] of skus as Array<[string, string, number, number, number]>) {
-      const counts = { allocated: 0, available: 0, held: 0, sold: 0, withdrawn: 0 };
-      books.set(sku, { sku, product, price, ...(limit > 0 ? { perBuyer: limit } : {}), ...counts });
-    }
     this.sales.set(id, {
       id,
-      state: state as SaleState,
-      perBuyer: Number(perBuyer),
-      skus: books,
+      state: (extra['state'] ?? 'draft') as SaleState,
+      perBuyer: Number(extra['perBuyer']),
+      skus: listSkus(new Map(), extra),
       units: new Map(),
       waitlist: new Set(),
     });

@@ -1,6 +1,6 @@
 /** Products of a show and their SKUs (variants). */
 import { LIMITS } from '../limits.ts';
-import type { Failure, Result } from '../protocol/codes.ts';
+import { type Failure, failure, type Result } from '../protocol/codes.ts';
 import type { Product, ShowView } from '../protocol/messages.ts';
 import type { Actor } from './command.ts';
 import { Mistakes } from './mistakes.ts';
@@ -14,6 +14,14 @@ export interface ProductStore {
   listProducts(showId: string, onUnreadable?: (id: string) => void): Promise<Result<Product[]>>;
   /** `productId` null removes the pin. */
   pinProduct(showId: string, productId: string | null, actor: Actor): Promise<Result<ShowView>>;
+}
+
+/** `isDropped`: the product stays, and loses the SKU. */
+export function productInUse(product: string, [sale = '', sku = '']: readonly string[], isDropped: boolean): Failure {
+  const what = isDropped ? `the SKU ${sku} of the product ${product}` : `the product ${product}`;
+  return failure('product_in_use', `The sale ${sale} sells ${what} and is not over. End or cancel it first.`, {
+    details: { product, sale, sku },
+  });
 }
 
 export function checkProduct(product: Product): Failure | null {

@@ -1,7 +1,7 @@
 /** Flash sales: SKUs at a price, a quantity, a per-buyer limit and a time window. */
 import { LIMITS } from '../limits.ts';
 import type { Failure, Result } from '../protocol/codes.ts';
-import type { SaleView } from '../protocol/messages.ts';
+import type { SaleState, SaleView } from '../protocol/messages.ts';
 import type { CommandMeta } from './command.ts';
 import { Mistakes } from './mistakes.ts';
 
@@ -45,6 +45,12 @@ export interface SkuBooks {
   withdrawn: number;
 }
 
+/** Returns the books of a SKU before its first unit. A limit of 0 is none. */
+export const emptyBooks = (sku: string, product: string, price = 0, perBuyer = 0): SkuBooks => ({
+  ...{ sku, product, price, ...(perBuyer > 0 ? { perBuyer } : {}) },
+  ...{ allocated: 0, available: 0, held: 0, sold: 0, withdrawn: 0 },
+});
+
 /** A sale as its host sees it: the view plus the books. */
 export interface SaleBooks extends Omit<SaleView, 'skus'> {
   skus: SkuBooks[];
@@ -75,6 +81,9 @@ export interface SaleEdit {
   durationMs?: number;
   /** `quantity`: free units. */
   skus?: Array<{ sku: string; price?: number; quantity?: number }>;
+  /** Removed first: a SKU in both lists is replaced. */
+  removeSkus?: string[];
+  addSkus?: SaleSkuSpec[];
 }
 
 export interface SaleStore {
@@ -88,6 +97,8 @@ export interface SaleStore {
   deleteSale(showId: string, saleId: string, command: CommandMeta): Promise<Result<SaleBooks>>;
   moveSale(showId: string, saleId: string, move: SaleMove, command: CommandMeta): Promise<Result<SaleBooks>>;
 }
+
+export const isOver = (state: SaleState): boolean => state === 'ended' || state === 'cancelled';
 
 export const NOT_A_CURRENCY = 'Must be an ISO 4217 currency code such as EUR.';
 export const isCurrency = (code: string): boolean => CURRENCIES.has(code);
@@ -124,7 +135,7 @@ export function checkSaleSpec(spec: SaleSpec, nowMs: number, holdMaxMs = LIMITS.
 
 export function checkSaleEdit(edit: SaleEdit, nowMs: number, holdMaxMs: number): Failure | null {
   const mistakes = new Mistakes();
-  const { title, holdMs, closesAt, durationMs, skus = [] } = edit;
+  const { title, holdMs, closesAt, durationMs, skus = [], addSkus = [], removeSkus = [] } = edit;
   if (title !== undefined) mistakes.text('/title', title, LIMITS.titleCharsMax);
   if (holdMs !== undefined) mistakes.integer('/holdMs', holdMs, LIMITS.holdMinMs, holdMaxMs);
   checkWindow(
@@ -137,10 +148,10 @@ export function checkSaleEdit(edit: SaleEdit, nowMs: number, holdMaxMs: number):
     if (price !== undefined) mistakes.integer(`/skus/${i}/price`, price, 0, LIMITS.priceMinorUnitsMax);
     if (quantity !== undefined) mistakes.integer(`/skus/${i}/quantity`, quantity, 1, LIMITS.unitsPerSkuMax);
   }
-  mistakes.unique(
-    '/skus',
-    skus.map(({ sku }) => sku),
-  );
+  for (const [i, sku] of addSkus.entries()) checkSaleSku(mistakes, `/addSkus/${i}`, sku, undefined);
+  for (const [i, sku] of removeSkus.entries()) mistakes.sku(`/removeSkus/${i}`, sku);
+  const lists = { skus: skus.map(({ sku }) => sku), addSkus: addSkus.map(({ sku }) => sku), removeSkus };
+  for (const [name, list] of Object.entries(lists)) mistakes.unique(`/${name}`, list);
   return mistakes.failure();
 }
 

@@ -1,5 +1,12 @@
 /** Sales: create, read, change. The scripts check the rules that depend on the show's state. */
-import { checkSaleEdit, checkSaleMove, checkSaleSpec, type SaleBooks, type SaleStore } from '../domain/sale.ts';
+import {
+  checkSaleEdit,
+  checkSaleMove,
+  checkSaleSpec,
+  type SaleBooks,
+  type SaleSkuSpec,
+  type SaleStore,
+} from '../domain/sale.ts';
 import { LIMITS } from '../limits.ts';
 import { fail, ok, type Result } from '../protocol/codes.ts';
 import { bodyHash } from './body-hash.ts';
@@ -28,6 +35,9 @@ const withoutHolds = (books: SaleBooks): SaleBooks => ({
   ...books,
   skus: books.skus.map((sku) => ({ ...sku, available: sku.available + sku.held, held: 0 })),
 });
+
+const packedSku = ({ sku, product, price, quantity, perBuyer = 0 }: SaleSkuSpec) =>
+  [sku, product, price, quantity, perBuyer] as const;
 
 export function createSales(runner: ScriptRunner, holdMaxMs: number): Sales {
   /** Adds the show to the index of shows with something due; the jobs remove it again. */
@@ -87,7 +97,7 @@ export function createSales(runner: ScriptRunner, holdMaxMs: number): Sales {
         id: spec.id ?? `sale-${bodyHash([showId, actor, key]).slice(0, 12)}`,
         perBuyer: spec.perBuyer ?? 1,
         holdMs: spec.holdMs ?? LIMITS.holdDefaultMs,
-        skus: spec.skus.map((sku) => [sku.sku, sku.product, sku.price, sku.quantity, sku.perBuyer ?? 0]),
+        skus: spec.skus.map(packedSku),
         ...{ key, actor, body: bodyHash(['create', spec]) },
       };
       return runCommand('sale_create', showId, args, onReplayed);
@@ -129,8 +139,10 @@ export function createSales(runner: ScriptRunner, holdMaxMs: number): Sales {
     async editSale(showId, saleId, edit, { key, actor, onReplayed }) {
       const wrong = checkSaleEdit(edit, runner.connection.clock.now(), holdMaxMs);
       if (wrong) return { ok: false, error: wrong };
-      const skus = edit.skus?.map(({ sku, price = false, quantity = false }) => [sku, price, quantity]);
-      const args = { ...edit, ...(skus === undefined ? {} : { skus }), op: 'edit', id: saleId };
+      const { skus = [], addSkus = [], removeSkus = [] } = edit;
+      const terms = skus.map(({ sku, price = false, quantity = false }) => [sku, price, quantity]);
+      const lists = { skus: terms, addSkus: addSkus.map(packedSku), removeSkus };
+      const args = { ...edit, ...lists, op: 'edit', id: saleId };
       return runCommand('sale_move', showId, { ...args, key, actor, body: bodyHash([saleId, edit]) }, onReplayed);
     },
 

@@ -1,6 +1,6 @@
 /** Shows and products. A change is applied if its version of the show is still the newest. */
 import { randomBytes } from 'node:crypto';
-import { checkProduct, type ProductStore } from '../domain/product.ts';
+import { checkProduct, type ProductStore, productInUse } from '../domain/product.ts';
 import {
   addressesOf,
   checkAnnouncement,
@@ -39,11 +39,6 @@ const newId = (prefix: string): string => `${prefix}-${randomBytes(6).toString('
 
 const tooMany = (): Result<never> =>
   fail('overloaded', 'Too many changes of this show at once; try again.', { retryAfterMs: 200 });
-
-const inUse = (product: string | undefined, sale: string): Result<never> =>
-  fail('product_in_use', `The sale ${sale} sells the product ${product} and is not over. End or cancel it first.`, {
-    details: { product, sale },
-  });
 
 function recordOf(view: ShowView): ShowRecord {
   const { state: _state, createdAt: _createdAt, ...record } = view;
@@ -102,7 +97,8 @@ export function createShows(runner: ScriptRunner): ShowStore & ProductStore {
       const reply = await runner.run('show_apply', showId, args, ...records, ...events.map(([, data]) => pack(data)));
       if (!reply.ok) return reply;
       const outcome = textOf(reply.value[0]);
-      if (outcome === 'product_in_use') return inUse(remove, textOf(reply.value[1]));
+      if (outcome === 'product_in_use')
+        return { ok: false, error: productInUse(remove ?? put?.id ?? '', reply.value.slice(1).map(textOf), !remove) };
       if (isErrorCode(outcome)) return fail(outcome);
       if (outcome !== 'stale') return ok(view ?? current.value.view);
     }

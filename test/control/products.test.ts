@@ -30,8 +30,19 @@ t.test('products are saved, listed, pinned and removed', async (t) => {
   t.match(await sale([sku, { ...sku, sku: 'TEE-XL' }]), { status: 409, body: foreign });
   t.equal((await sale([sku])).status, 201);
   const detail = /^The sale drop sells the product tee and is not over\./;
-  const inUse = { status: 409, body: { code: 'product_in_use', detail, details: { product: 'tee', sale: 'drop' } } };
+  const details = { product: 'tee', sale: 'drop', sku: 'TEE-M' };
+  const inUse = { status: 409, body: { code: 'product_in_use', detail, details } };
   t.match(await remove(), inUse, 'a draft');
+  const other = { brand: 'acme', title: 'Tee', skus: [{ sku: 'TEE-XL' }] };
+  const ofSku = /^The sale drop sells the SKU TEE-M of the product tee and is not over\./;
+  t.match(await put('tee', other), { status: 409, body: { code: 'product_in_use', detail: ofSku, details } });
+  const both = { ...other, skus: [{ sku: 'TEE-M' }, { sku: 'TEE-XL' }] };
+  t.match(await put('tee', both), { status: 200 }, 'more SKUs');
+  t.match(await put('tee', { ...both, skus: [{ sku: 'TEE-M' }] }), { status: 200 }, 'a SKU that no sale sells');
+  for (const query of ['?dryRun=true', '']) {
+    const imported = await post(`/v1/shows/gala/products/import${query}`, { products: [{ id: 'tee', ...other }] });
+    t.match(imported.body, { saved: 0, errors: [{ line: 1, message: ofSku.source.slice(1, 30) }] }, query);
+  }
   for (const op of ['open', 'pause', 'end']) {
     t.match(await remove(), inUse, `before ${op}`);
     t.equal((await post(`/v1/shows/gala/sales/drop/${op}`)).status, 200);

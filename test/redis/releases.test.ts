@@ -89,6 +89,21 @@ test('the previous release finds the books of a draft that was edited or deleted
   t.match(unwrap(await store.verify(show)), { violations: { length: 0 } });
 });
 
+test('the previous release sells from a draft with other SKUs (I10)', async (t) => {
+  const show = await openShow();
+  await fixture.newSale(show, { id: 'edited', durationMs: 60_000, units: { M: 5 } });
+  const addSkus = [{ sku: 'S', product: 'p', price: 700, quantity: 2 }];
+  unwrap(await store.editSale(show, 'edited', { addSkus, removeSkus: ['M'] }, { key: 'e', actor: HOST }));
+  unwrap(await previous.moveSale(show, 'edited', { op: 'open' }, { key: 'o', actor: HOST }));
+  const [sold, gone] = await previous.reserve(show, [
+    { user: 'dan', key: 'k', sale: 'edited', lines: [{ sku: 'S', qty: 1 }] },
+    { user: 'eve', key: 'k', sale: 'edited', lines: [{ sku: 'M', qty: 1 }] },
+  ]);
+  t.match(sold, { ok: true, value: { reservation: { amount: 700 } } });
+  t.equal(outcome(gone), 'sku_not_found');
+  t.match(unwrap(await store.verify(show)), { violations: { length: 0 } });
+});
+
 /** Returns the content of all keys of a show. */
 async function contentOf(show: string): Promise<Record<string, unknown>> {
   const name = `two:{${show}}:show`;

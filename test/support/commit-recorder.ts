@@ -4,7 +4,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Commit } from '../../src/domain/show-log.ts';
-import type { ReservationView, SaleStateView, ShowEvent } from '../../src/protocol/messages.ts';
+import type { ReservationView, SaleStateView, SaleView, ShowEvent } from '../../src/protocol/messages.ts';
 import type { ConnectedStore } from '../../src/redis/index.ts';
 
 /** A commit with the reservations as clients see them. */
@@ -113,11 +113,17 @@ export class CommitRecorder {
 
 type SaleValues = Omit<SaleStateView, 'id' | 'rev'>;
 
-/** Merges commits as a client does: the newest value wins. */
+/** Merges commits as a client does: an event has all of a sale, and the newest value wins. */
 function sum(commits: readonly Recorded[]) {
   const sales = new Map<string, SaleValues>();
   const reservations = new Map<string, ReservationView>();
   for (const commit of commits) {
+    for (const { data } of commit.events) {
+      const view = data['sale'] as SaleView | undefined;
+      const { state, opensAt, closesAt, skus = [] } = view ?? {};
+      const left = Object.fromEntries(skus.map(({ sku, left: units }) => [sku, units]));
+      if (view) sales.set(view.id, { state, opensAt, closesAt, left } as SaleValues);
+    }
     for (const { id, state, opensAt, closesAt, left } of commit.sales)
       sales.set(id, { state, opensAt, closesAt, left: { ...sales.get(id)?.left, ...left } });
     for (const view of commit.reservations) reservations.set(view.id, view);

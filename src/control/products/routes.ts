@@ -26,10 +26,13 @@ export const products: Resource = {
       '/shows/:show/products/:product',
       operation({
         summary: 'Save a product',
+        description:
+          'Replaces the one before. A SKU that a sale sells which is not over must stay (`product_in_use`): ' +
+          '`details` names the sale and the SKU.',
         params: ProductParams,
         body: ProductBody,
         response: { 200: ProductView },
-        errors: ['limit_reached', 'overloaded'],
+        errors: ['limit_reached', 'product_in_use', 'overloaded'],
       }),
       async (request) => {
         const { show, product } = request.params;
@@ -73,7 +76,7 @@ export const products: Resource = {
       '/shows/:show/products/:product',
       operation({
         summary: 'Remove a product',
-        description: 'One that a sale sells which is not over is refused: `details.sale` names the sale.',
+        description: 'One that a sale sells which is not over is refused: `details` names the sale and a SKU.',
         params: ProductParams,
         response: { 204: Type.Null() },
         errors: ['product_not_found', 'product_in_use', 'overloaded', 'unsupported_media_type', 'frame_too_large'],

@@ -92,13 +92,16 @@ export const sales: Resource = {
       operation({
         summary: 'Change a draft',
         description:
-          'Its title, its hold time, its end, and price and quantity of its SKUs. `schedule` and `open` set its ' +
-          'opening. A smaller quantity withdraws units. Another set of SKUs or per-buyer limit needs another sale.',
+          'Its title, its hold time, its end, its SKUs and their price and quantity. `schedule` and `open` set its ' +
+          'opening. A smaller quantity withdraws units. Another per-buyer limit of the sale needs another sale.',
         keyed: 'script',
         params: SaleParams,
         body: SaleEditBody,
         response: { 200: Sale },
-        errors: ['sale_not_found', 'sku_not_found', 'illegal_move', 'limit_reached'],
+        errors: [
+          ...(['sale_not_found', 'sku_not_found', 'illegal_move', 'limit_reached', 'overloaded'] as const),
+          ...(['product_not_found', 'sku_not_in_product', 'already_exists'] as const),
+        ],
       }),
       async (request) => {
         const { show, sale } = request.params;

@@ -92,6 +92,13 @@ export const SaleSchema = Type.Object(
 export const Sale = Type.Unsafe<SaleBooks>({ $ref: 'Sale#' });
 export const SaleList = Type.Object({ sales: Type.Array(Sale), unreadable: Unreadable });
 
+const NewSku = StrictObject({
+  sku: SkuCode,
+  product: Id,
+  price: MinorUnits,
+  quantity: Type.Integer({ minimum: 1, maximum: LIMITS.unitsPerSkuMax }),
+  perBuyer: Type.Optional(PerBuyer),
+});
 export const NewSale = StrictObject({
   id: Type.Optional(Id),
   title: Title,
@@ -99,16 +106,7 @@ export const NewSale = StrictObject({
   perBuyer: Type.Optional(PerBuyer),
   holdMs: Type.Optional(HoldMs),
   ...window,
-  skus: Type.Array(
-    StrictObject({
-      sku: SkuCode,
-      product: Id,
-      price: MinorUnits,
-      quantity: Type.Integer({ minimum: 1, maximum: LIMITS.unitsPerSkuMax }),
-      perBuyer: Type.Optional(PerBuyer),
-    }),
-    { minItems: 1, maxItems: LIMITS.skusPerSaleMax },
-  ),
+  skus: Type.Array(NewSku, { minItems: 1, maxItems: LIMITS.skusPerSaleMax }),
 });
 
 export const SaleEditBody = StrictObject(
@@ -129,11 +127,29 @@ export const SaleEditBody = StrictObject(
         { minItems: 1, maxItems: LIMITS.skusPerSaleMax },
       ),
     ),
+    addSkus: Type.Optional(
+      Type.Array(NewSku, {
+        ...{ minItems: 1, maxItems: LIMITS.skusPerSaleMax },
+        description: 'More SKUs. To give one another product or limit, remove and add it in one request',
+      }),
+    ),
+    removeSkus: Type.Optional(
+      Type.Array(SkuCode, {
+        ...{ minItems: 1, maxItems: LIMITS.skusPerSaleMax },
+        description: 'At least one SKU must be left',
+      }),
+    ),
   },
   {
     minProperties: 1,
     description: 'At least one field',
-    examples: [{ skus: [{ sku: 'TEE-RED-M', price: 1499, quantity: 30 }] }],
+    examples: [
+      {
+        skus: [{ sku: 'TEE-RED-M', price: 1499, quantity: 30 }],
+        addSkus: [{ sku: 'TEE-RED-L', product: 'tee', price: 1499, quantity: 20 }],
+        removeSkus: ['TEE-RED-S'],
+      },
+    ],
   },
 );
 export const ScheduleBody = StrictObject(window);

@@ -4,30 +4,9 @@
 -- Returns {'ok', next due, '+' or '=', packed {sale, stock, rev}} or {'ok', next due, code, packed
 -- details}.
 -- Ledger: alloc. Events: sale.created; sale.opened if its moment has come.
--- @include show books ledger sales sale_commands limits
+-- @include show books sales sale_commands limits
 local call = redis.call
 local K = Show.keys
-
--- Returns the SKUs of a product as a set.
-local function skus_in(product, packed)
-  local skus, record = {}, Show.read(K.products, product, packed)
-  for _, each in ipairs(type(record.skus) == 'table' and record.skus or {}) do skus[each.sku] = true end
-  return skus
-end
-
--- Returns nil if each SKU belongs to its product, else a code and details.
-local function refused_skus(skus)
-  local products, known = {}, {}
-  for i = 1, #skus do products[i] = skus[i][2] end
-  local found = call('HMGET', K.products, unpack(products))
-  for i = 1, #products do
-    local sku, product = skus[i][1], products[i]
-    if not found[i] then return 'product_not_found', { product = product } end
-    known[product] = known[product] or skus_in(product, found[i])
-    if not known[product][sku] then return 'sku_not_in_product', { sku = sku, product = product } end
-  end
-  return nil
-end
 
 local function refusal_of(args, opens_at, closes_at)
   if Show.state == 'ended' then return 'show_ended', {} end
@@ -36,7 +15,7 @@ local function refusal_of(args, opens_at, closes_at)
   if call('HLEN', K.sales) >= limit then return 'limit_reached', { limit = limit, what = 'sales' } end
   local wrong = Sales.check_window(opens_at, closes_at)
   if wrong then return 'invalid_request', wrong end
-  return refused_skus(args.skus)
+  return SaleCommands.refused_skus(args.skus)
 end
 
 local function create(args)
@@ -52,18 +31,10 @@ local function create(args)
     currency = args.currency, createdAt = now, skus = {},
   }
   Books.sales[args.id] = sale
-  local items = {}
-  for i = 1, #args.skus do
-    local sku, product, price, quantity, per_buyer = unpack(args.skus[i])
-    sale.skus[i] = sku
-    Books.stocks[Books.name_of(args.id, sku)] = { quantity, quantity, 0, 0, 0, price, per_buyer, product }
-    Books.save_stock(args.id, sku)
-    items[i] = { sku, quantity, 0, 0, 0, 0, quantity, 0, 0, 0 }
-  end
   if opens_at then Books.due_set['o:' .. args.id] = opens_at end
   Sales.live_delta = 1
   local extra = { perBuyer = args.perBuyer, holdMs = args.holdMs, state = sale.state, skus = args.skus }
-  Ledger.append('alloc', args.id, false, false, args.actor, args.key, 'created', items, extra)
+  SaleCommands.allocate(sale, args, args.skus, 'created', extra)
   Sales.announce(sale, 'sale.created')
   Sales.current(args.id)
   return '+'

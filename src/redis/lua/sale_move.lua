@@ -2,7 +2,8 @@
 -- refused as illegal_move.
 -- ARGV[2]: {id, op, key, actor, body, unrecorded, opensAt, opensInMs, closesAt, durationMs, byMs,
 -- sku, delta}; of 'edit' also title, holdMs, skus = array of {sku, price, quantity} (false: as it
--- is).
+-- is), removeSkus = array of SKUs, addSkus = array of {sku, product, price, quantity, perBuyer or
+-- 0}.
 -- Returns {'ok', next due, '+' or '=', packed {sale, stock, rev}} or {'ok', next due, code, packed
 -- details}.
 -- 'delete' cancels a draft and hides it: the ledger has its units, so its books must stay.
@@ -111,25 +112,73 @@ function move.units(sale, args)
   Sales.announce_stock(sale, 'sale.stocked')
 end
 
--- Returns nil if a draft may have these prices and quantities, else a code and details.
-local function refused_terms(sale, skus)
-  local edited, total = {}, 0
-  for _, each in ipairs(skus) do edited[each[1]] = each end
-  for _, sku in ipairs(sale.skus) do
-    local stock, _, price, quantity = Books.stock_of(sale.id, sku), unpack(edited[sku] or {})
-    quantity = quantity or stock[S.AVAILABLE]
-    local allocated = stock[S.ALLOCATED] + math.max(0, quantity - stock[S.AVAILABLE])
-    if allocated > Limits.unitsPerSkuMax then
-      return 'limit_reached', { what = 'units of the SKU', sku = sku, limit = Limits.unitsPerSkuMax }
+local function set_of(list)
+  local set = {}
+  for _, value in ipairs(list) do set[value] = true end
+  return set
+end
+
+-- Returns nil if a draft may have these SKUs instead, else a code and details.
+local function refused_set(sale, args)
+  local known, added = set_of(sale.skus), args.addSkus
+  for _, sku in ipairs(args.removeSkus) do
+    if not known[sku] then return 'sku_not_found', { sku = sku } end
+    known[sku] = nil
+  end
+  for _, each in ipairs(added) do
+    local sku, per_buyer = each[1], each[5]
+    if known[sku] then return 'already_exists', { sku = sku } end
+    if per_buyer > sale.perBuyer then
+      return 'invalid_request', { field = 'perBuyer', sku = sku, max = sale.perBuyer }
     end
-    total = total + allocated * (price or stock[S.PRICE])
-    edited[sku] = nil
+  end
+  local count, max = #sale.skus - #args.removeSkus + #added, Limits.skusPerSaleMax
+  if count < 1 then return 'invalid_request', { field = 'removeSkus', why = 'a sale has at least one SKU' } end
+  if count > max then return 'limit_reached', { what = 'SKUs of the sale', limit = max } end
+  -- It cannot replay such a ledger.
+  if Show.format == 0 then return 'overloaded', { why = 'a process of release 0.1.0 runs: replace it first' } end
+  if added[1] then return SaleCommands.refused_skus(added) end
+  return nil
+end
+
+-- Returns nil if a draft may have these prices and quantities, else a code and details.
+local function refused_terms(sale, args)
+  local edited, removed, total = {}, set_of(args.removeSkus), 0
+  for _, each in ipairs(args.skus) do edited[each[1]] = each end
+  for _, sku in ipairs(sale.skus) do
+    if not removed[sku] then
+      local stock, _, price, quantity = Books.stock_of(sale.id, sku), unpack(edited[sku] or {})
+      quantity = quantity or stock[S.AVAILABLE]
+      local allocated = stock[S.ALLOCATED] + math.max(0, quantity - stock[S.AVAILABLE])
+      if allocated > Limits.unitsPerSkuMax then
+        return 'limit_reached', { what = 'units of the SKU', sku = sku, limit = Limits.unitsPerSkuMax }
+      end
+      total = total + allocated * (price or stock[S.PRICE])
+      edited[sku] = nil
+    end
   end
   local unknown = next(edited)
   if unknown then return 'sku_not_found', { sku = unknown } end
+  for _, each in ipairs(args.addSkus) do total = total + each[3] * each[4] end
   -- Sums of money must be exact.
   if total > 9007199254740991 then return 'limit_reached', { what = 'price times quantity over all SKUs' } end
   return nil
+end
+
+-- The ledger keeps what was allocated: it withdraws all of it.
+local function remove_skus(sale, args)
+  local removed, kept, items = set_of(args.removeSkus), {}, {}
+  for _, sku in ipairs(sale.skus) do
+    if removed[sku] then
+      local left = Books.stock_of(sale.id, sku)[S.AVAILABLE]
+      items[#items + 1] = Books.transfer(sale.id, sku, left, S.AVAILABLE, S.WITHDRAWN)
+      Books.drop_stock(sale.id, sku)
+    else
+      kept[#kept + 1] = sku
+    end
+  end
+  sale.skus = kept
+  if items[1] then Ledger.append('withdraw', sale.id, false, false, args.actor, args.key, 'removed', items) end
 end
 
 -- Sets the free units of a SKU.
@@ -141,15 +190,17 @@ local function set_quantity(sale, args, sku, quantity)
 end
 
 function move.edit(sale, args)
-  local skus, closes_at = args.skus or {}, args.closesAt
-  local code, details = refused_terms(sale, skus)
+  local closes_at, code, details = args.closesAt, nil, nil
+  if args.removeSkus[1] or args.addSkus[1] then code, details = refused_set(sale, args) end
+  if not code then code, details = refused_terms(sale, args) end
   if code then return code, details end
   local wrong = Sales.check_window(nil, closes_at)
   if wrong then return 'invalid_request', wrong end
   if closes_at then sale.closesAt, sale.durationMs = closes_at, nil end
   if args.durationMs then sale.closesAt, sale.durationMs = nil, args.durationMs end
   sale.title, sale.holdMs = args.title or sale.title, args.holdMs or sale.holdMs
-  for _, each in ipairs(skus) do
+  remove_skus(sale, args)
+  for _, each in ipairs(args.skus) do
     local sku, price, quantity = unpack(each)
     if price then
       Books.stock_of(sale.id, sku)[S.PRICE] = price
@@ -157,6 +208,7 @@ function move.edit(sale, args)
     end
     if quantity then set_quantity(sale, args, sku, quantity) end
   end
+  if args.addSkus[1] then SaleCommands.allocate(sale, args, args.addSkus, 'listed', { skus = args.addSkus }) end
   -- Nodes of release 0.1.0 know no other event for it.
   Sales.announce(sale, 'sale.scheduled')
 end

@@ -6,9 +6,9 @@
 -- repeated key returns the recorded offset}.
 -- ARGV[3]: packed show record. ARGV[4]: packed product. ARGV[5...]: packed event data.
 -- Returns {'ok', offset}, {'ok', recorded offset, '='}, {'ok', 'stale' | code} or {'ok',
--- 'product_in_use', sale}.
+-- 'product_in_use', sale, sku}.
 -- @include fields show access books events commit idempotency limits
-local call, find = redis.call, string.find
+local call, find, unpack_record = redis.call, string.find, cmsgpack.unpack
 local K = Show.keys
 
 -- Returns the next version. One that cannot be read must not stop changes.
@@ -19,24 +19,39 @@ local function is_over(sale)
   return sale.state ~= 'draft' and sale.closesAt and sale.closesAt <= Show.now
 end
 
--- Returns the id of a sale of the product that is not over, or nil.
-local function sale_of(product)
+-- Returns the id of a sale that is not over and a SKU of the product that it sells, or nil. `kept`:
+-- SKUs to ignore.
+local function sold_of(product, kept)
   for _, sale in ipairs(Books.readable_sales()) do
     for i = 1, is_over(sale) and 0 or #sale.skus do
-      if Books.stock_of(sale.id, sale.skus[i])[Fields.stock.PRODUCT] == product then return sale.id end
+      local sku = sale.skus[i]
+      if Books.stock_of(sale.id, sku)[Fields.stock.PRODUCT] == product and not kept[sku] then return sale.id, sku end
     end
   end
   return nil
 end
 
-local function refusal_of(args, ver)
+-- The same for a product that replaces another. A sale is looked for only if a SKU is dropped, or
+-- the product before cannot be read.
+local function sold_before(product, record, before)
+  local kept, is_read, known = {}, Show.try(Show.read, K.products, product, before)
+  for _, each in ipairs(unpack_record(record).skus) do kept[each.sku] = true end
+  local is_whole = is_read and type(known.skus) == 'table'
+  for _, each in ipairs(is_whole and known.skus or {}) do is_whole = is_whole and kept[each.sku] end
+  if not is_whole then return sold_of(product, kept) end
+  return nil
+end
+
+local function refusal_of(args, ver, record)
   if args.ver and ver ~= args.ver then return 'stale' end
-  local is_new = args.put and call('HEXISTS', K.products, args.put) == 0
-  if is_new and call('HLEN', K.products) >= Limits.productsPerShowMax then return 'limit_reached' end
+  local before = args.put and call('HGET', K.products, args.put)
+  if args.put and not before and call('HLEN', K.products) >= Limits.productsPerShowMax then return 'limit_reached' end
   local known = args.remove or args.pin
   if known and call('HEXISTS', K.products, known) == 0 then return 'product_not_found' end
-  local sale = args.remove and sale_of(args.remove)
-  if sale then return 'product_in_use', sale end
+  local sale, sku
+  if args.remove then sale, sku = sold_of(args.remove, {}) end
+  if before then sale, sku = sold_before(args.put, record, before) end
+  if sale then return 'product_in_use', sale, sku end
   return nil
 end
 
@@ -46,8 +61,8 @@ return function(args, argv)
   if recorded == 'conflict' then return { 'ok', 'idempotency_conflict' } end
   if recorded then return { 'ok', recorded, '=' } end
   local ver = call('HGET', K.show, 'ver') or ''
-  local code, sale = refusal_of(args, ver)
-  if code then return { 'ok', code, sale } end
+  local code, sale, sku = refusal_of(args, ver, argv[4])
+  if code then return { 'ok', code, sale, sku } end
   Access.all()
   local is_rotating = field and Idempotency.rotates()
   for i, kind in ipairs(args.events) do Events.append(kind, argv[4 + i]) end

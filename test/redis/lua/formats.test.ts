@@ -251,3 +251,19 @@ saleTest('a sold-out sale and refusals of the newest format', { units: { S: 1 } 
   t.equal(outcome(await confirm(show, unwrap(await reserve(show, 'ann')).reservation)), 'ok');
   t.equal(outcome(await move(show, unitsMove(1))), 'ok');
 });
+
+test('no SKU is added to a draft or removed while a process of the release before may run it', async (t) => {
+  const prefix = 'kept:';
+  await client.set(createKeys(prefix).format(LIMITS.showFormat - 1), '1');
+  const kept = await connectAnother({ keyPrefix: prefix });
+  unwrap(await kept.createShow({ id: 'g', title: 'G', brands: [{ id: 'b', name: 'B' }] }, HOST));
+  const skus = [{ sku: 'S' }, { sku: 'M' }];
+  unwrap(await kept.putProduct('g', { id: 'p', brand: 'b', title: 'P', skus }, HOST));
+  unwrap(await kept.createSale('g', fixture.saleSpec({ id: 'd', durationMs: 60_000 }), byHost('c')));
+  const addSkus = [{ sku: 'M', product: 'p', price: 1, quantity: 1 }];
+  t.match(await kept.editSale('g', 'd', { addSkus }, byHost('e')), {
+    error: { code: 'overloaded', details: { why: /0\.1\.0/ } },
+  });
+  t.equal(outcome(await kept.editSale('g', 'd', { title: 'New' }, byHost('f'))), 'ok');
+  await client.del(createKeys(prefix).format(LIMITS.showFormat - 1));
+});

@@ -77,6 +77,10 @@ async function story(): Promise<void> {
   await store.announce(SHOW, 'now', HOST, { key: 'b' });
   await move(SHOW, unitsMove(60));
   await move(SHOW, unitsMove(-1));
+  await fixture.newSale(SHOW, { id: 'draft', durationMs: 60_000 });
+  const edit = { removeSkus: ['S'], addSkus: [{ sku: 'M', product: 'p', price: 1, quantity: 1 }] };
+  unwrap(await store.editSale(SHOW, 'draft', edit, { key: 'edit', actor: HOST }));
+  unwrap(await store.deleteSale(SHOW, 'draft', { key: 'delete', actor: HOST }));
   await move(SHOW, { op: 'pause' });
   await move(SHOW, { op: 'resume' });
   await store.appendChat(SHOW, chat, ['u', 'v']);

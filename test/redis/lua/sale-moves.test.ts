@@ -1,7 +1,9 @@
 /** sale_move.lua: every legal and illegal move from one table, and what moves do to the books. */
+import fc from 'fast-check';
 import type { SaleEdit, SaleMove } from '../../../src/domain/sale.ts';
 import { LIMITS } from '../../../src/limits.ts';
 import type { EventType, ReservationView, SaleState } from '../../../src/protocol/messages.ts';
+import { FIRST_SEED } from '../../support/seed.ts';
 import {
   byHost,
   HOST,
@@ -241,6 +243,85 @@ showTest('a draft is edited, and the ledger has each unit (I1, I4)', async (t, s
   t.equal((opened.closesAt ?? 0) - (opened.opensAt ?? 0), 90_000);
   t.equal((await hold(show, 'ann')).amount, 500);
   t.match(await edit({ title: 'Late' }, 'e4'), refused('illegal_move', { state: 'open' }));
+});
+
+showTest('SKUs are added to a draft, removed and replaced; the ledger has each unit (I1, I4)', async (t, show) => {
+  await newSale(show, { durationMs: 60_000, units: { S: 10, M: 5 }, perBuyer: 4 });
+  const skus = [{ sku: 'L' }, { sku: 'XL' }];
+  unwrap(await store.putProduct(show, { id: 'q', brand: 'b', title: 'Q', skus }, HOST));
+  const edit = (change: SaleEdit, key: string) => store.editSale(show, 'sale', change, byHost(key));
+  const large = { sku: 'L', product: 'q', price: 700, quantity: 3, perBuyer: 2 };
+  const change: SaleEdit = { addSkus: [large], removeSkus: ['M'], skus: [{ sku: 'S', quantity: 8 }] };
+  const commits = await published(show, async () => {
+    const edited = unwrap(await edit(change, 'e1'));
+    t.same(pluck(edited.skus, 'sku'), ['S', 'L']);
+    t.match(edited.skus[1], { sku: 'L', product: 'q', price: 700, perBuyer: 2, allocated: 3, available: 3 });
+    t.same(unwrap(await edit(change, 'e1')), edited, 'a repeat changes nothing');
+  });
+  t.match(commits, [{ events: [{ data: { sale: { skus: [{ sku: 'S' }, { sku: 'L', left: 3 }] } } }] }]);
+  t.equal(await fixture.client.hexists(time.key(show, 'stock'), 'sale/M'), 0);
+  t.match(await edit({ skus: [{ sku: 'M', price: 1 }] }, 'e2'), refused('sku_not_found', { sku: 'M' }));
+  t.match(await edit({ removeSkus: ['M'] }, 'e3'), refused('sku_not_found', { sku: 'M' }));
+  t.match(await edit({ addSkus: [large] }, 'e4'), refused('already_exists', { sku: 'L' }));
+  const alien = { ...large, sku: 'S', product: 'q' };
+  t.match(await edit({ addSkus: [alien], removeSkus: ['S'] }, 'e5'), refused('sku_not_in_product', { sku: 'S' }));
+  t.match(await edit({ removeSkus: ['S', 'L'] }, 'e6'), refused('invalid_request', { field: 'removeSkus' }));
+  const greedy = { ...large, sku: 'XL', perBuyer: 5 };
+  t.match(await edit({ addSkus: [greedy] }, 'e7'), refused('invalid_request', { field: 'perBuyer', max: 4 }));
+  t.match(await edit({ addSkus: [{ ...large, quantity: 0 }] }, 'e8'), refused('invalid_request'));
+  const replaced = unwrap(await edit({ removeSkus: ['L'], addSkus: [{ ...large, price: 900, perBuyer: 1 }] }, 'e9'));
+  t.match(replaced.skus, [{ sku: 'S' }, { sku: 'L', price: 900, perBuyer: 1, allocated: 3, withdrawn: 0 }]);
+  t.match(unwrap(await edit({ addSkus: [{ ...large, sku: 'M', product: 'p' }] }, 'e10')).skus, { length: 3 });
+  unwrap(await move(show, 'sale', { op: 'open' }));
+  t.equal((await hold(show, 'ann', { sku: 'L' })).amount, 900);
+  t.match(await reserve(show, 'ann', { key: 'more', sku: 'L' }), refused('limit_exceeded'));
+  t.match(await edit({ removeSkus: ['M'] }, 'late'), refused('illegal_move', { state: 'open' }));
+});
+
+showTest('a refused reserve of a removed SKU is justified in the ledger', async (t, show) => {
+  await newSale(show, { durationMs: 60_000, units: { S: 1, M: 1 } });
+  unwrap(await store.editSale(show, 'sale', { removeSkus: ['M'] }, byHost('e')));
+  unwrap(await move(show, 'sale', { op: 'open' }));
+  t.match(await reserve(show, 'ann', { sku: 'M' }), refused('sku_not_found'));
+  t.match(await store.reconcile(show, HOST), { ok: true, value: { violations: [], repaired: [] } });
+});
+
+showTest('random edits of a draft keep the books equal to the ledger (I1)', async (t, show) => {
+  const codes = ['A', 'B', 'C'];
+  unwrap(await store.putProduct(show, { id: 'r', brand: 'b', title: 'R', skus: codes.map((sku) => ({ sku })) }, HOST));
+  const skuOf = (sku: string) => ({ sku, product: 'r', price: 2, quantity: 5 });
+  // `add` and `remove` fit the state only sometimes; `toggle` always does.
+  const action = fc.constantFrom('keep', 'keep', 'toggle', 'toggle', 'edit', 'replace', 'replace', 'add', 'remove');
+  const actions = fc.array(fc.tuple(action, action, action), { minLength: 1, maxLength: 8 });
+  let runs = 0;
+  const edits = fc.asyncProperty(actions, async (changes) => {
+    const id = `r${++runs}`;
+    unwrap(await store.createSale(show, { id, title: 'R', currency: 'EUR', skus: [skuOf('A')] }, byHost(id)));
+    let want = ['A'];
+    for (const [i, what] of changes.entries()) {
+      const hasAction = (sku: string, ...of: string[]): boolean => of.includes(what[codes.indexOf(sku)] ?? '');
+      const [listed, missing] = [want, codes.filter((sku) => !want.includes(sku))];
+      const removeSkus = codes.filter((sku) => hasAction(sku, 'remove'));
+      removeSkus.push(...listed.filter((sku) => hasAction(sku, 'toggle', 'replace')));
+      const adds = codes.filter((sku) => hasAction(sku, 'add'));
+      adds.push(
+        ...listed.filter((sku) => hasAction(sku, 'replace')),
+        ...missing.filter((sku) => hasAction(sku, 'toggle')),
+      );
+      const skus = listed.filter((sku) => hasAction(sku, 'edit')).map((sku) => ({ sku, quantity: i + 1 }));
+      const after = [...listed.filter((sku) => !removeSkus.includes(sku)), ...adds];
+      const isLegal =
+        removeSkus.every((sku) => listed.includes(sku)) && new Set(after).size === after.length && after.length > 0;
+      const edit = { addSkus: adds.map(skuOf), removeSkus, skus };
+      const edited = await store.editSale(show, id, edit, byHost(`${id}-${i}`));
+      t.equal(edited.ok, isLegal, JSON.stringify({ listed, ...edit }));
+      if (edited.ok) want = after;
+      t.same(pluck(unwrap(await store.getSale(show, id)).skus, 'sku'), want);
+    }
+    t.match(unwrap(await store.verify(show)), { violations: { length: 0 } });
+    unwrap(await store.deleteSale(show, id, byHost(`${id}-end`)));
+  });
+  await fc.assert(edits, { numRuns: 15, seed: FIRST_SEED });
 });
 
 showTest('a deleted draft is gone for hosts and viewers, and its id stays in use', async (t, show) => {

@@ -1,8 +1,8 @@
 -- books: the records of a show as one script call sees them. They are read once and changed in Lua
 -- tables; commit.lua writes them together, so a refusal leaves no partial change.
 -- Exports the records by id (sales, stocks, reservations, buyers), which of them changed
--- (dirty_sales, dirty_stocks, dirty_buyers, changed), due_head, due_set, due_clear, due_new,
--- due_new_first, to_serve, touched, made, origin, and the functions at the end.
+-- (dirty_sales, dirty_stocks, dirty_buyers, changed, dropped), due_head, due_set, due_clear,
+-- due_new, due_new_first, to_serve, touched, made, origin, and the functions at the end.
 -- @include fields show
 local call, read, type, min, find, sub = redis.call, Show.read, type, math.min, string.find, string.sub
 local K = Show.keys
@@ -20,6 +20,7 @@ function Books.each_call()
   sales, stocks, reservations, buyers, dirty_buyers, names, is_changed = {}, {}, {}, {}, {}, {}, {}
   Books.sales, Books.stocks, Books.reservations, Books.buyers = sales, stocks, reservations, buyers
   Books.dirty_sales, Books.dirty_stocks, Books.dirty_buyers = {}, {}, dirty_buyers
+  Books.dropped = {} -- `sale/sku`: stock records to delete
   Books.changed = {} -- reservation ids in the order in which they changed
   Books.made = {} -- ids of new holds that a request asked for
   Books.origin = '' -- the room that asked for them and reports them to its buyers; '' = none
@@ -125,6 +126,13 @@ local function save_stock(sale_id, sku)
   touch(sale_id, sku)
 end
 
+-- Forgets a SKU that a draft no longer has.
+local function drop_stock(sale_id, sku)
+  local name = name_of(sale_id, sku)
+  stocks[name], Books.dirty_stocks[name], Books.touched[sale_id][sku] = false, nil, nil
+  Books.dropped[#Books.dropped + 1] = name
+end
+
 local function units_freed(sale_id, sku) Books.to_serve[name_of(sale_id, sku)] = { sale_id, sku } end
 
 -- Moves units between two columns of a stock record and returns the ledger item. The caller has
@@ -178,6 +186,6 @@ end
 Books.sale_of, Books.stock_of, Books.reservation_of, Books.buyer_of = sale_of, stock_of, reservation_of, buyer_of
 Books.name_of, Books.fetch, Books.transfer, Books.units_freed = name_of, fetch, transfer, units_freed
 Books.buyer_entry, Books.remove_from_buyer, Books.mark_changed = buyer_entry, remove_from_buyer, mark_changed
-Books.save_sale, Books.save_stock = save_sale, save_stock
+Books.save_sale, Books.save_stock, Books.drop_stock = save_sale, save_stock, drop_stock
 Books.whole_sale, Books.readable_sales, Books.readable_stock = whole_sale, readable_sales, readable_stock
 return Books

@@ -90,15 +90,15 @@ local function sale_patches()
   return patches
 end
 
--- Checks what follows the first write, which is HSET if a record has changed. A refusal changes no
--- record: its ledger entry is the only write.
+-- Checks what follows the first write, which is HSET if a record has changed, or HDEL before it. A
+-- refusal changes no record: its ledger entry is the only write.
 local function check_access(is_commit)
   local has_records = is_commit and (next(Books.dirty_stocks) or next(Books.dirty_buyers) or next(Books.dirty_sales))
   local clears_due, sets_due = #Books.due_clear > 0, #Books.due_new > 0 or next(Books.due_set)
   if not (is_commit or clears_due or sets_due) then return end
   local need = Access.need
   if is_commit then
-    if not has_records then need('HSET', 3) end
+    if not has_records or Books.dropped[1] then need('HSET', 3) end
     if Sales.live_delta ~= 0 then need('HINCRBY', 3) end
     need('SPUBLISH', 2)
   end
@@ -119,6 +119,7 @@ function Commit.write()
   Ledger.check()
   write_hash(K.reservations, flat)
   write_records(K.buyers, Books.dirty_buyers, Books.buyers)
+  if Books.dropped[1] then call('HDEL', K.stock, unpack(Books.dropped)) end
   write_records(K.stock, Books.dirty_stocks, Books.stocks)
   write_records(K.sales, Books.dirty_sales, Books.sales)
   local due = write_due()
