@@ -30,10 +30,12 @@ const ITEMS: readonly CatalogueItem[] = [
   ['kumo-hoodie', 'kumo', 'Kumo Hoodie', 'HOODIE', ['M', 'L'], 88_00, 3],
 ];
 
-export const PRODUCTS: readonly Product[] = ITEMS.map(([id, brand, title, code, sizes]) => ({
+export const PRODUCTS: readonly Product[] = ITEMS.map(([id, brand, title, code, sizes, price]) => ({
   id,
   brand,
   title,
+  price,
+  currency: 'EUR',
   skus: sizes.map((size) => ({ sku: `${code}-${size}`, title: size })),
 }));
 

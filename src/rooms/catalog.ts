@@ -29,7 +29,7 @@ type Item = Product | SaleView;
 /** A page begins after an item: `s/` and the id of a sale, or `p/` and the id of a product. */
 const FIRST_PAGE = 's/';
 const isCursorOfSale = (after: string): boolean => after.startsWith('s/');
-const isSale = (item: Item): item is SaleView => 'currency' in item;
+const isSale = (item: Item): item is SaleView => 'holdMs' in item;
 const byId = (a: Item, b: Item): number => (a.id < b.id ? -1 : 1);
 const RANKS: readonly SaleView['state'][] = ['open', 'paused', 'scheduled', 'draft', 'ended', 'cancelled'];
 const byRank = (a: SaleView, b: SaleView): number => RANKS.indexOf(a.state) - RANKS.indexOf(b.state);

@@ -14,6 +14,8 @@ const command = () => ({ key: randomUUID(), actor: 'test' });
 const sku = (product: number, i: number): string => `p${product}-${i}`.padEnd(60, 'x');
 const product = (i: number) => ({
   ...{ id: `p${i}`, brand: 'acme', title: `Product ${i}` },
+  // A price makes a product no sale.
+  ...(i % 2 === 0 ? {} : { price: 4_900, compareAtPrice: 5_900, currency: 'EUR' }),
   skus: times(100, (s) => ({ sku: sku(i, s), title: `Size ${s} `.padEnd(180, 'words ').trim() })),
 });
 
