@@ -69,6 +69,12 @@ export class Mistakes {
     }
   }
 
+  /** Adds the mistakes of a part. */
+  under(path: string, part: Failure | null): void {
+    for (const mistake of (part?.details?.['errors'] ?? []) as Mistake[])
+      this.add(path + mistake.path, mistake.message);
+  }
+
   /** Returns one `invalid_request` whose `details.errors` lists all mistakes, or null. */
   failure(): Failure | null {
     const first = this.#list[0];

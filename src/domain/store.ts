@@ -17,11 +17,13 @@ import type { ReservationStore } from './reservation.ts';
 import type { SaleStore } from './sale.ts';
 import type { Scheduler } from './schedule.ts';
 import type { ShowStore } from './show.ts';
+import type { ShowPlanStore } from './show-plan.ts';
 import type { TransferStore } from './transfer.ts';
 
 /** All ports at once: what `connectStore` in `src/redis/` returns. */
 export interface Store
   extends ShowStore,
+    ShowPlanStore,
     ProductStore,
     PublicShowStore,
     ModerationStore,

@@ -57,6 +57,7 @@ const FIELDS: Readonly<Record<string, FieldShape>> = {
   unique: count,
   joined: count,
   idem_since: past,
+  filling: always(one('1')),
   ...{ announced: packed(ANNOUNCEMENT), announced_at: past },
   chat_last: count,
   chat_window: packed(tuple([int(), number, numbers, numbers, numbers])),

@@ -7,6 +7,7 @@ import {
   checkShowPatch,
   checkShowSpec,
   patchedShow,
+  type ShowSpec,
   type ShowStore,
 } from '../domain/show.ts';
 import { LIMITS } from '../limits.ts';
@@ -45,7 +46,12 @@ function recordOf(view: ShowView): ShowRecord {
   return record;
 }
 
-export function createShows(runner: ScriptRunner): ShowStore & ProductStore {
+export interface Shows extends ShowStore, ProductStore {
+  /** Creates a show whose products and sales follow. `isFilling`: some may be missing. */
+  createFilling(spec: ShowSpec, body: unknown): Promise<Result<{ show: ShowView; isFilling: boolean }>>;
+}
+
+export function createShows(runner: ScriptRunner): Shows {
   const now = (): number => runner.connection.clock.now();
 
   /** Reads the header only. */
@@ -123,41 +129,48 @@ export function createShows(runner: ScriptRunner): ShowStore & ProductStore {
 
   const getShow = async (showId: string): Promise<Result<ShowView>> => mapped(await read(showId), ({ view }) => view);
 
+  /** `body`: of a show with products and sales, in place of its record. */
+  async function create(spec: ShowSpec, body?: unknown): Promise<Result<{ show: ShowView; isFilling: boolean }>> {
+    const wrong = checkShowSpec(spec, now());
+    if (wrong) return { ok: false, error: wrong };
+    const record: ShowRecord = {
+      id: spec.id ?? newId('show'),
+      title: spec.title,
+      startsAt: spec.startsAt ?? null,
+      guests: spec.guests ?? true,
+      slowModeMs: spec.slowModeMs ?? 0,
+      chatShownPerSecond: spec.chatShownPerSecond ?? 0,
+      ...(spec.retentionMs === undefined ? {} : { retentionMs: spec.retentionMs }),
+      ...(spec.visibility === undefined ? {} : { visibility: spec.visibility }),
+      ...addressesOf(spec),
+      brands: spec.brands ?? [],
+      pinned: null,
+    };
+    // The indexes are in other slots, so they are written first: readers skip an entry without a
+    // show.
+    const { shows, retention } = runner.keys;
+    const added = await runner.guard((client) =>
+      Promise.all([shows, retention].map((index) => client.zadd(index, 'NX', now(), record.id))),
+    );
+    if (!added.ok) return added;
+    const event = pack({ show: showView(record, 'planned', now()) });
+    const format = formatFor(runner.connection.keepsFormat);
+    const filling = body === undefined ? {} : { filling: true };
+    const args = { body: bodyHash(body ?? record), epoch: newEpoch(), format, ...filling };
+    const reply = await runner.run('show_create', record.id, args, pack(record), event);
+    if (!reply.ok) return reply;
+    const [tag, view, created, state, isFilling] = reply.value;
+    if (textOf(tag) === 'importing') return importing('already_exists', record.id, numberOf(view));
+    if (textOf(tag) === 'already_exists')
+      return fail('already_exists', `A show with id ${record.id} exists and differs.`);
+    const show = runner.decoded(runner.keysOf(record.id).show, reply, () => viewOf(view, state, created));
+    return mapped(await indexed(show), (show) => ({ show, isFilling: textOf(isFilling) === '1' }));
+  }
+
   return {
-    async createShow(spec) {
-      const wrong = checkShowSpec(spec, now());
-      if (wrong) return { ok: false, error: wrong };
-      const record: ShowRecord = {
-        id: spec.id ?? newId('show'),
-        title: spec.title,
-        startsAt: spec.startsAt ?? null,
-        guests: spec.guests ?? true,
-        slowModeMs: spec.slowModeMs ?? 0,
-        chatShownPerSecond: spec.chatShownPerSecond ?? 0,
-        ...(spec.retentionMs === undefined ? {} : { retentionMs: spec.retentionMs }),
-        ...(spec.visibility === undefined ? {} : { visibility: spec.visibility }),
-        ...addressesOf(spec),
-        brands: spec.brands ?? [],
-        pinned: null,
-      };
-      // The indexes are in other slots, so they are written first: readers skip an entry without a
-      // show.
-      const { shows, retention } = runner.keys;
-      const added = await runner.guard((client) =>
-        Promise.all([shows, retention].map((index) => client.zadd(index, 'NX', now(), record.id))),
-      );
-      if (!added.ok) return added;
-      const event = pack({ show: showView(record, 'planned', now()) });
-      const format = formatFor(runner.connection.keepsFormat);
-      const args = { body: bodyHash(record), epoch: newEpoch(), format };
-      const reply = await runner.run('show_create', record.id, args, pack(record), event);
-      if (!reply.ok) return reply;
-      const [tag, view, created, state] = reply.value;
-      if (textOf(tag) === 'importing') return importing('already_exists', record.id, numberOf(view));
-      if (textOf(tag) === 'already_exists')
-        return fail('already_exists', `A show with id ${record.id} exists and differs.`);
-      return indexed(runner.decoded(runner.keysOf(record.id).show, reply, () => viewOf(view, state, created)));
-    },
+    createShow: async (spec) => mapped(await create(spec), ({ show }) => show),
+
+    createFilling: create,
 
     getShow,
 

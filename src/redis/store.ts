@@ -26,6 +26,7 @@ import { createSales } from './sales.ts';
 import { mapped, numberOf, ScriptRunner, textOf } from './script-runner.ts';
 import type { ScriptModes, ScriptReply } from './scripts.ts';
 import { createShowLog } from './show-log.ts';
+import { createShowPlans } from './show-plans.ts';
 import { createShowTransfer } from './show-transfer.ts';
 import { createShows } from './shows.ts';
 import { isRefused } from './states.ts';
@@ -176,6 +177,7 @@ function openStore(options: StoreOptions): { store: ConnectedStore; connection: 
   const connection = new RedisConnection({ target, keys, keyPrefix, modes: { scripts, publish }, runsJobs, logger });
   const runner = new ScriptRunner({ connection, keys, logger, onScript, onHolds, onOrder });
   const shows = createShows(runner);
+  const { createFilling: _createFilling, ...ofShows } = shows;
   const { endAll, ...sales } = createSales(runner, holdMaxMs);
   const auditor = createLedgerAuditor(runner);
   const recover = createRecovery(runner, auditor, logger, onRecovered);
@@ -191,7 +193,8 @@ function openStore(options: StoreOptions): { store: ConnectedStore; connection: 
     ...createArchiveStore({ runner, recover, endAll, tick: scheduler.tick }),
     ...createShowTransfer(runner),
     ...createHealth(runner),
-    ...shows,
+    ...ofShows,
+    ...createShowPlans(runner, shows, sales, holdMaxMs),
     ...moderation,
     ...createErasures(runner, moderation),
     ...sales,

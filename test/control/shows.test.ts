@@ -29,6 +29,51 @@ t.test('a show is planned, changed, started and ended', async (t) => {
   t.equal((await request('/v1/shows/unknown')).body.code, 'show_not_found');
 });
 
+t.test('a show is planned with products and sales, and cloned, by one request each', async (t) => {
+  const changed: string[] = [];
+  const onSaleChanged = (show: string, { id }: { id: string }) => void changed.push(`${show}/${id}`);
+  const { request, post, store } = await startControl(t, { onSaleChanged });
+  const sku = { sku: 'TEE-M', product: 'tee', price: 100, quantity: 3 };
+  const drop = { id: 'drop', title: 'Drop', currency: 'EUR', opensAt: '2099-11-30T20:00:00+01:00', skus: [sku] };
+  const sale = { ...drop, id: 'now', opensAt: new Date(Date.now() + 60_000).toISOString(), durationMs: 60_000 };
+  const gala = {
+    ...{ id: 'gala', title: 'Gala', brands: [{ id: 'acme', name: 'Acme' }] },
+    products: [{ id: 'tee', brand: 'acme', title: 'Tee', skus: [{ sku: 'TEE-M' }] }],
+    sales: [sale],
+  };
+  const wrong = { ...gala, sales: [sale, drop, { ...sale, id: 'x', skus: [{ ...sku, sku: 'XL' }] }] };
+  const errors = [{ path: '/sales/1/opensAt' }, { path: '/sales/2/skus/0/sku' }];
+  t.match(await post('/v1/shows', wrong), { status: 400, body: { code: 'invalid_request', errors } });
+  t.equal((await request('/v1/shows/gala')).status, 404);
+  const key = { 'idempotency-key': 'plan' };
+  const created = await post('/v1/shows', gala, key);
+  t.match(created, { status: 201, headers: { location: 'shows/gala' }, body: { id: 'gala', state: 'planned' } });
+  t.notOk('products' in created.body);
+  t.strictSame((await post('/v1/shows', gala)).body, created.body, 'the same request returns the existing show');
+  t.match((await request('/v1/shows/gala/products')).body.products, [{ id: 'tee' }]);
+  t.match((await request('/v1/shows/gala/sales')).body.sales, [{ id: 'now', state: 'scheduled' }]);
+
+  const unnamed = await post('/v1/shows', { ...gala, id: undefined }, { 'idempotency-key': 'unnamed' });
+  t.match(unnamed, { status: 201, body: { id: /^show-/ } });
+  const taken = { ...gala, id: undefined, products: [], sales: [] };
+  t.match(await post('/v1/shows', taken, { 'idempotency-key': 'unnamed' }), { status: 409 });
+
+  const cloned = await post('/v1/shows/gala/clone', { id: 'copy', startsAt: '2026-12-30T20:00:00+01:00' });
+  const copy = { show: { id: 'copy', title: 'Gala', startsAt: Number }, products: 1, sales: 1, leftOut: [] };
+  t.match(cloned, { status: 201, headers: { location: 'shows/copy' }, body: copy });
+  t.match((await request('/v1/shows/copy/sales')).body.sales, [{ id: 'now', state: 'draft' }]);
+  t.match(await post('/v1/shows/none/clone', {}), { status: 404, body: { code: 'show_not_found' } });
+  t.strictSame(changed.slice(0, 1), ['gala/now']);
+  t.ok(changed.includes('copy/now'));
+
+  await post('/v1/shows/gala/sales/now/cancel');
+  await post('/v1/shows/gala/end');
+  t.equal((await post('/v1/shows/gala/archive')).status < 300, true);
+  t.match(await store.getShow('gala'), { error: { code: 'show_archived' } });
+  const detail = /Clone a show before it is archived/;
+  t.match(await post('/v1/shows/gala/clone', {}), { body: { code: 'show_archived', detail } });
+});
+
 t.test('a show has a display cap for chat', async (t) => {
   const { request, post } = await startControl(t);
   t.equal((await post('/v1/shows', { id: 'gala', title: 'Gala', chatShownPerSecond: 30 })).body.chatShownPerSecond, 30);

@@ -47,6 +47,9 @@ export const ProductBody = StrictObject(
   },
 );
 
+/** A product in a list. */
+export const ListedProduct = StrictObject({ id: Id, ...ProductBody.properties });
+
 const ImportQuery = {
   dryRun: Type.Optional(Type.Literal('true', { description: 'Checks all rows and saves nothing' })),
   brand: Type.Optional(Type.String({ pattern: ID_PATTERN, description: 'Of rows without a brand that the show has' })),
@@ -57,7 +60,7 @@ export const ProductImportBody = {
   content: {
     'application/json': {
       schema: StrictObject({
-        products: Type.Array(StrictObject({ id: Id, ...ProductBody.properties }), {
+        products: Type.Array(ListedProduct, {
           minItems: 1,
           maxItems: LIMITS.productsPerShowMax,
         }),

@@ -1,16 +1,22 @@
 import { hash } from 'node:crypto';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
-import type { Result } from '../../protocol/codes.ts';
+import type { Actor } from '../../domain/command.ts';
+import type { SaleBooks } from '../../domain/sale.ts';
+import { LIMITS } from '../../limits.ts';
+import { fail, ok, type Result } from '../../protocol/codes.ts';
 import type { ShowView } from '../../protocol/messages.ts';
 import { summaryView } from '../archive/schemas.ts';
 import { EmptyBody } from '../http/fields.ts';
 import { commandOf } from '../http/idempotency.ts';
 import { operationsOf, type Resource } from '../http/resource.ts';
 import { actorOf, refusal, unwrap } from '../http/routing.ts';
-import { endingSales } from '../http/sale-listener.ts';
+import { endingSales, notifyListener } from '../http/sale-listener.ts';
 import {
   Announced,
   AnnouncementBody,
+  CloneBody,
+  Cloned,
   NewShow,
   Show,
   ShowChange,
@@ -29,31 +35,81 @@ export const shows: Resource = {
   register(app, deps) {
     const { store, archives } = deps;
     const shown = async (show: Result<ShowView>) => withArchiveAt(archives, unwrap(show));
+    /** Plans a show with the id that is given, or one that follows from the key. */
+    async function planned<T extends { show: ShowView; sales: SaleBooks[] }>(
+      request: FastifyRequest,
+      reply: FastifyReply,
+      given: string | undefined,
+      plan: (id: string, actor: Actor) => Promise<Result<T>>,
+    ): Promise<T> {
+      const { key, actor } = commandOf(request);
+      // Derived from the key: a repeat finds its show even if a crash lost the recorded response.
+      const id = given ?? `show-${hash('sha256', `${actor}\0${key}`, 'hex').slice(0, 20)}`;
+      // It would be noticed when the show is archived.
+      unwrap(await archives.checkFree(id));
+      const done = await plan(id, actor);
+      const isTaken = !done.ok && done.error.code === 'already_exists';
+      if (isTaken && given === undefined) throw refusal('idempotency_conflict');
+      const value = unwrap(done);
+      for (const sale of value.sales) notifyListener(deps, request, id, sale);
+      reply.code(201).header('location', `shows/${id}`);
+      return value;
+    }
     app.post(
       '/shows',
-      operation({
-        summary: 'Plan a show',
+      {
+        bodyLimit: LIMITS.httpImportBytesMax,
+        ...operation({
+          summary: 'Plan a show',
+          description:
+            'The same id with the same body returns the existing show. Without an id the engine derives one from the ' +
+            '`Idempotency-Key`. `archive_conflict`: `details.folder` in ARCHIVE_DIR has the place of its archive. ' +
+            'With `products` and `sales`, all of the request is checked first; a mistake names its path, such as ' +
+            '`/sales/2/skus/0/sku`. If the process stops before the last sale is planned, repeat the request with ' +
+            'the same key: it adds what is missing.',
+          body: NewShow,
+          response: { 201: Show },
+          errors: ['already_exists', 'archive_conflict', 'overloaded', 'show_ended'],
+        }),
+      },
+      async (request, reply) => {
+        const { id: given, products, sales, ...fields } = request.body;
+        const hasContents = products !== undefined || sales !== undefined;
+        const contents = { ...(products ? { products } : {}), ...(sales ? { sales } : {}) };
+        const { show } = await planned(request, reply, given, async (id, actor) => {
+          const created = hasContents
+            ? await store.planShow({ ...fields, id }, contents, actor)
+            : await store.createShow({ ...fields, id }, actor);
+          if (!created.ok && created.error.code === 'show_archived')
+            return fail('show_archived', `The id ${id} belongs to an archived show. Use another one.`);
+          if (!created.ok) return created;
+          return ok('show' in created.value ? created.value : { show: created.value, sales: [] });
+        });
+        return withArchiveAt(archives, show);
+      },
+    );
+    app.post(
+      '/shows/:show/clone',
+      showOperation({
+        summary: 'Plan a show as another one is',
         description:
-          'The same id with the same body returns the existing show. Without an id the engine derives one from the ' +
-          '`Idempotency-Key`. `archive_conflict`: `details.folder` in ARCHIVE_DIR has the place of its archive.',
-        body: NewShow,
-        response: { 201: Show },
-        errors: ['already_exists', 'archive_conflict'],
+          'Copies settings, products and sales, with their ids. It copies no orders, holds, chat, viewers or ' +
+          'announcements. Sales become drafts with all units that were on sale, and windows keep their length. A ' +
+          'planned, live or ended show can be cloned; an archived one cannot (`show_archived`), as Redis has its ' +
+          'summary only. A show that is never started is a template. Without an id the engine derives one from the ' +
+          '`Idempotency-Key`. A repeat completes what a crash left.',
+        body: CloneBody,
+        response: { 201: Cloned },
+        errors: ['already_exists', 'archive_conflict', 'overloaded', 'show_ended'],
       }),
       async (request, reply) => {
-        const { key, actor } = commandOf(request);
-        // Derived from the key: a repeat finds its show even if a crash lost the recorded response.
-        const id = request.body.id ?? `show-${hash('sha256', `${actor}\0${key}`, 'hex').slice(0, 20)}`;
-        // It would be noticed when the show is archived.
-        unwrap(await archives.checkFree(id));
-        const created = await store.createShow({ ...request.body, id }, actor);
-        const isTaken = !created.ok && created.error.code === 'already_exists';
-        if (isTaken && request.body.id === undefined) throw refusal('idempotency_conflict');
-        if (!created.ok && created.error.code === 'show_archived')
-          throw refusal('show_archived', `The id ${id} belongs to an archived show. Use another one.`);
-        const show = await shown(created);
-        reply.code(201).header('location', `shows/${show.id}`);
-        return show;
+        const { id: given, ...spec } = request.body;
+        const cloned = await planned(request, reply, given, (id, actor) =>
+          store.cloneShow(request.params.show, { ...spec, id }, actor),
+        );
+        const { show, contents, leftOut } = cloned;
+        const [products, sales] = [contents.products.length, contents.sales.length];
+        return { show: await withArchiveAt(archives, show), products, sales, leftOut };
       },
     );
     app.get(

@@ -1,6 +1,7 @@
 import { type TSchema, Type } from 'typebox';
 import type { ArchiveFiles, Archives } from '../../domain/archive.ts';
 import type { ListedShow as Listed } from '../../domain/show.ts';
+import type { LeftOut } from '../../domain/show-plan.ts';
 import { WEB_ADDRESS_RULE } from '../../domain/web-address.ts';
 import { LIMITS } from '../../limits.ts';
 import { CHECKOUT_PLACEHOLDERS } from '../../protocol/checkout.ts';
@@ -19,6 +20,8 @@ import {
   Title,
 } from '../http/fields.ts';
 import { unwrap } from '../http/routing.ts';
+import { ListedProduct } from '../products/schemas.ts';
+import { NewSale } from '../sales/schemas.ts';
 
 const Brand = StrictObject({ id: Id, name: Name });
 const settings = {
@@ -149,7 +152,63 @@ const optional = {
   checkoutUrl: orNull(addresses.checkoutUrl),
   brands: Type.Optional(Type.Array(Brand, { maxItems: LIMITS.brandsPerShowMax })),
 };
-export const NewShow = StrictObject({ id: Type.Optional(Id), title: Title, ...optional });
+export const NewShow = StrictObject(
+  {
+    ...{ id: Type.Optional(Id), title: Title, ...optional },
+    products: Type.Optional(Type.Array(ListedProduct, { maxItems: LIMITS.productsPerShowMax })),
+    sales: Type.Optional(
+      Type.Array(NewSale, { maxItems: LIMITS.salesPerShowMax, description: 'Of products in this request' }),
+    ),
+  },
+  {
+    examples: [
+      {
+        ...{ id: 'summer-gala', title: 'Summer gala', startsAt: '2026-11-30T20:00:00+01:00' },
+        brands: [{ id: 'acme', name: 'Acme' }],
+        products: [{ id: 'tee', brand: 'acme', title: 'Tee', skus: [{ sku: 'TEE-RED-M', title: 'Red, M' }] }],
+        sales: [
+          {
+            ...{ id: 'drop', title: 'First drop', currency: 'EUR', durationMs: 600_000 },
+            skus: [{ sku: 'TEE-RED-M', product: 'tee', price: 1499, quantity: 30 }],
+          },
+        ],
+      },
+    ],
+  },
+);
+export const CloneBody = StrictObject(
+  {
+    id: Type.Optional(Id),
+    title: Type.Optional(Type.String({ ...Title, description: 'Default: that of the show' })),
+    startsAt: optional.startsAt,
+    visibility: Type.Optional(Type.Unsafe<ShowVisibility>({ ...Visibility, description: 'Default: `unlisted`' })),
+    scheduleSales: Type.Optional(
+      Type.Boolean({
+        description:
+          'Plans each sale that had an opening as long before or after `startsAt` as it was in the show. Those that ' +
+          'would open in the past stay drafts',
+      }),
+    ),
+  },
+  { examples: [{ id: 'winter-gala', startsAt: '2026-12-30T20:00:00+01:00', scheduleSales: true }] },
+);
+export const Cloned = Type.Object({
+  show: Show,
+  products: Count,
+  sales: Count,
+  leftOut: Type.Array(
+    Type.Object({
+      reason: Type.Unsafe<LeftOut['reason']>({
+        type: 'string',
+        enum: ['no_brand', 'no_product', 'cancelled', 'unreadable'],
+        description:
+          '`no_brand`: the show has lost the brand of the product. `no_product`: or the product or SKU of the sale',
+      }),
+      ...{ product: Type.Optional(Id), sale: Type.Optional(Id), sku: Type.Optional(Type.String()) },
+    }),
+    { description: 'What could not be copied' },
+  ),
+});
 export const ShowChange = StrictObject(
   { title: Type.Optional(Title), ...optional },
   { description: 'At least one field' },

@@ -34,7 +34,7 @@ interface Operation {
 /** The methods of each path, and the POST routes below it. */
 const ROUTES: Readonly<Record<string, readonly [methods: string, posts?: string]>> = {
   '/v1/shows': ['GET POST'],
-  '/v1/shows/{show}': ['GET PATCH DELETE', 'start end pin announcements tokens reconcile archive'],
+  '/v1/shows/{show}': ['GET PATCH DELETE', 'start end pin announcements tokens reconcile archive clone'],
   '/v1/public/shows': ['GET'],
   '/v1/shows/{show}/announcements': ['DELETE'],
   '/v1/shows/{show}/archive': ['GET'],

@@ -47,6 +47,7 @@ const OVER: Case['before'] = [
 
 const CASES: Record<string, Case> = {
   'PATCH /v1/shows/:show': to(['', { title: 'Gala II' }], ['', { title: 'Gala III' }]),
+  'POST /v1/shows/:show/clone': to(['/clone', { title: 'Copy' }], ['/clone', { title: 'Other' }]),
   'POST /v1/shows/:show/start': to(['/start'], ['/end']),
   'POST /v1/shows/:show/end': to(['/end'], ['/start']),
   'POST /v1/shows/:show/archive': { ...to(['/archive'], ['/end']), before: OVER },
