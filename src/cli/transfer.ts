@@ -38,7 +38,7 @@ it is: delete it after the import. The file does not contain changes made after 
 The file is complete or does not exist: it is written as <file>.<id>.partial, read back, and gets
 its name if no other file has it. It contains names and chat.
 
-Of an archived show, the file contains the summary only. Its archive does not move: copy its folder
+For an archived show, the file has only its summary. Its archive does not move: copy its folder
 to the ARCHIVE_DIR of the new server.
 
 ${exitCodes('the file was written')}`,
@@ -54,7 +54,7 @@ another show with it. The show appears complete, or not at all: if the command e
 it. Opening times and hold deadlines do not change. Recorded results of commands that changed no
 stock are not imported.
 
-Of an archived show, the file contains the summary only. Copy the folder of its archive from the
+For an archived show, the file has only its summary. Copy the folder of its archive from the
 ARCHIVE_DIR of the old server to that of the new one.
 
 ${exitCodes('the show was imported')}`,

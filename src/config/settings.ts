@@ -208,9 +208,9 @@ export const SETTINGS = Object.freeze({
     'GUEST_BYTES_PER_SECOND',
     LIMITS.guestBytesPerSecond,
     1_000_000_000,
-    'Bytes per second and gateway process for the welcomes and missed events of all guests of one address, beside ' +
-      '4 KiB for each of their connections; bursts of 32 seconds. The first welcome of each is always sent. Raise ' +
-      'it if one address has many guests who come and stay for a moment.',
+    'Bytes per second and gateway process for the welcomes and missed events of all guests of one address, in ' +
+      'addition to 4 KiB for each of their connections; what 32 seconds give may be sent at once. The first welcome ' +
+      'of each is always sent. Raise it if one address has many guests who come and stay for a moment.',
   ),
   chatPerSecond: bound(
     'CHAT_PER_SECOND',
@@ -290,14 +290,14 @@ export const SETTINGS = Object.freeze({
     range: 'a number with a unit: 90s, 30m, 12h or 30d, from 1 second to 10 years',
     fallback: LIMITS.retentionDefaultMs,
     fallbackText: '30d',
-    parse: duration(LIMITS.retentionMinMs, LIMITS.retentionMaxMs, 'No value keeps shows in Redis without an end.'),
+    parse: duration(LIMITS.retentionMinMs, LIMITS.retentionMaxMs, 'Shows cannot be kept in Redis forever.'),
   }),
   archiveDir: setting<string | null>('ARCHIVE_DIR', {
     help:
       'Folder of the archives of shows, for this installation only. Its control and jobs processes must share it, ' +
       'and do not start if it cannot be written. If the default cannot be written, or the disk is full, the log ' +
       'warns, and ended shows stay in Redis.',
-    range: 'a writable folder in one that exists',
+    range: 'a writable folder; it is created if its parent exists',
     fallback: null,
     fallbackText: 'DATA_DIR/archive',
     parse: path,
@@ -312,8 +312,8 @@ export const SETTINGS = Object.freeze({
   }),
   maxMemory: setting<MemorySize>('MAXMEMORY', {
     help:
-      'Memory of the embedded Redis. When it is full, requests get redis_full and nothing is lost. Leave the rest of ' +
-      'the machine to Stampede, and to Redis while it rewrites its file: it may then need twice this much.',
+      'Memory of the embedded Redis. When it is full, requests get redis_full and nothing is lost. While Redis ' +
+      'rewrites its file it may need twice this much, and Stampede needs memory, too.',
     range: 'a size such as 512mb or 2gb (at least 32mb), or 1% to 90% of the memory of this machine or container',
     fallback: Object.freeze({ share: 0.4 }),
     fallbackText: '40%',

@@ -69,7 +69,7 @@ const WRONG: ReadonlyArray<[argv: string[], env: Record<string, string>, ...says
   [
     ['serve'],
     { RETENTION: '0s' },
-    /RETENTION: is "0s", which is too short\. No value keeps .* Allowed: .* from 1 second/,
+    /RETENTION: is "0s", which is too short\. Shows cannot be kept in Redis forever\. Allowed: .* from 1 second/,
   ],
 ];
 for (const [argv, env, ...says] of WRONG) {

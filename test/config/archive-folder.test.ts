@@ -21,7 +21,7 @@ t.test('a process that archives refuses a set ARCHIVE_DIR, and warns of the defa
   writeFileSync(file, '');
   symlinkSync(join(folder, 'nowhere'), link);
   const refused: Array<[path: string, reason: RegExp]> = [
-    [file, /file cannot be used: it is not a folder\. Allowed: a writable folder in one that/],
+    [file, /file cannot be used: it is not a folder\. Allowed: a writable folder; it is created/],
     [join(file, 'archive'), /archive cannot be used: it is not a folder/],
     [link, /link cannot be used: it cannot be created there/],
     [join(folder, 'gone', 'archive'), /archive cannot be used: the folder \S+gone does not exist/],

@@ -65,8 +65,9 @@ export const archive: Resource = {
         summary: 'Delete a show and its archive',
         description:
           'At once and for good. A live show is refused, an ended one with open holds (`illegal_move`), and an ' +
-          'archived one whose files are not in ARCHIVE_DIR (`archive_failed`). With `?force=true` the last two are ' +
-          'deleted, and the files stay where they are. So is a live show of which a key in Redis has another type. ' +
+          'archived one whose files are not in ARCHIVE_DIR (`archive_failed`). With `?force=true` three more are ' +
+          'deleted: a show with open holds, one whose files are elsewhere (they stay there), and a live show of ' +
+          'which a key in Redis has another type. ' +
           '`archive_conflict`: ARCHIVE_DIR has a folder for this id, which belongs to another show or to none in ' +
           'Redis. Delete it yourself, or move it away. `illegal_move` also for an import that is under way or died: ' +
           '`details.removedAt` says when what it left is removed.',

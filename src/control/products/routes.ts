@@ -76,7 +76,7 @@ export const products: Resource = {
       '/shows/:show/products/:product',
       operation({
         summary: 'Remove a product',
-        description: 'One that a sale sells which is not over is refused: `details` names the sale and a SKU.',
+        description: 'Refused while a sale that is not over sells it: `details` names the sale and a SKU.',
         params: ProductParams,
         response: { 204: Type.Null() },
         errors: ['product_not_found', 'product_in_use', 'overloaded', 'unsupported_media_type', 'frame_too_large'],

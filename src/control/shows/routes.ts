@@ -63,7 +63,7 @@ export const shows: Resource = {
           summary: 'Plan a show',
           description:
             'The same id with the same body returns the existing show. Without an id the engine derives one from the ' +
-            '`Idempotency-Key`. `archive_conflict`: `details.folder` in ARCHIVE_DIR has the place of its archive. ' +
+            '`Idempotency-Key`. `archive_conflict`: `details.folder` in ARCHIVE_DIR belongs to another show. ' +
             'With `products` and `sales`, all of the request is checked first; a mistake names its path, such as ' +
             '`/sales/2/skus/0/sku`. If the process stops before the last sale is planned, repeat the request with ' +
             'the same key: it adds what is missing.',

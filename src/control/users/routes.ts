@@ -19,7 +19,7 @@ export const users: Resource = {
         description:
           'Removes their chat, waitlist entries and connections. Orders, the ledger and archives keep a pseudonym, ' +
           'another one in each show, so that they still add up. 202: it takes longer, or this process stops, and ' +
-          'goes on; read GET …/erasure. An open hold is waited for, not released. incomplete: something in ' +
+          'goes on; read GET …/erasure. The erasure waits until open holds end. incomplete: something in ' +
           '`remaining` needs you first; then repeat the request. The sha256 of an archive changes with an erasure. ' +
           'An unknown user is not an error: all counts are 0, and `message` says that no data was found. Encode the ' +
           'id as in a URL (`%20` for a blank); any id that a token of an earlier release may have had is accepted. ' +

@@ -203,7 +203,7 @@ export function checkRelayBuffer({ config }: ServerReport): Check {
   if (at < 0) return skipped(id, 'The server does not report client-output-buffer-limit.');
   const [hard = 0, soft = 0, seconds = 0] = words.slice(at + 1, at + 4).map(Number);
   const limit = (bytes: number): string => (bytes === 0 ? 'none' : sized(bytes));
-  const found = `A subscriber may have ${limit(hard)} waiting, or ${limit(soft)} for ${seconds} s.`;
+  const found = `Redis disconnects a subscriber above ${limit(hard)} unread, or ${limit(soft)} for ${seconds} s.`;
   const isSmall = (hard > 0 && hard < RELAY_BUFFER_MIN) || (soft > 0 && soft < LIMITS.chatBatchBytesMax * 16);
   if (!isSmall) return passed(id, found);
   return warning(
