@@ -87,15 +87,16 @@ t.test('each state of a variant looks different, and a sold-out one can be chose
 
 /** The login of a shop of another origin. */
 async function startShop(t: Test, engine: Engine) {
-  const shop = { isLoggedIn: false, url: '' };
+  const shop = { isLoggedIn: false, isAway: false, delayMs: 0, asked: 0, url: '' };
   const server = createServer(({ url, headers }, response) => {
     if (url !== '/token')
       return void response.writeHead(200, { 'content-type': 'text/html' }).end('<title>Shop</title>');
     const cors = {
       ...{ 'access-control-allow-origin': headers.origin ?? '', 'access-control-allow-credentials': 'true' },
     };
-    if (!shop.isLoggedIn) return void response.writeHead(401, cors).end();
-    engine.token('Ana').then((token) => response.writeHead(200, cors).end(token));
+    shop.asked += 1;
+    if (!shop.isLoggedIn) return void response.writeHead(shop.isAway ? 503 : 401, cors).end();
+    setTimeout(() => engine.token('Ana').then((token) => response.writeHead(200, cors).end(token)), shop.delayMs);
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   t.teardown(() => {
@@ -108,7 +109,7 @@ async function startShop(t: Test, engine: Engine) {
 
 async function guestOf(browser: Browser, address: string) {
   const page = await newPage(browser, 'phone');
-  const errors = collectErrors(page, /status of 401/);
+  const errors = collectErrors(page, /status of (?:401|503)/);
   await page.goto(address);
   await isConnected(page);
   return { page, errors };
@@ -144,9 +145,15 @@ t.test('what only buyers may do leads a guest to where they sign in', { skip }, 
     t.equal(await sheet.getByRole('link', { name: `Open ${host}` }).getAttribute('href'), shop.url);
     await sheet.getByRole('button', { name: 'I have signed in' }).click();
     await sheet.getByRole('alert').filter({ hasText: 'The shop does not know you yet.' }).waitFor();
-    shop.isLoggedIn = true;
-    await sheet.getByRole('button', { name: 'I have signed in' }).click();
+    const signedIn = sheet.getByRole('button', { name: 'I have signed in' });
+    shop.isAway = true;
+    await signedIn.click();
+    await sheet.getByRole('alert').filter({ hasText: 'The shop cannot confirm now who you are.' }).waitFor();
+    Object.assign(shop, { isLoggedIn: true, delayMs: 600, asked: 0 });
+    await signedIn.click();
+    await sheet.locator('[aria-disabled=true]', { hasText: 'I have signed in' }).dispatchEvent('click');
     await button(page, /^Buy: Plain Tee/).waitFor();
+    t.equal(shop.asked, 1, 'a press while it waits does nothing');
     t.same(errors, []);
   });
 

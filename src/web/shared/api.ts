@@ -41,34 +41,43 @@ function decoded(path: string): string {
   }
 }
 
-/** Moves a token from the address to the tab's storage, so that it is not copied or bookmarked. */
+/**
+ * Moves a token from the address to the tab's storage, so that it is not copied or bookmarked. It
+ * stays in the address if the storage does not keep it, because a reload needs it.
+ */
 export function takeTokenFromAddress(show: string): string | null {
   const url = new URL(location.href);
   const token = url.searchParams.get('token')?.trim();
   if (token === undefined) return null;
-  tabStorage.set(`token.${show}`, token);
+  if (!tabStorage.set(`token.${show}`, token)) return token;
   url.searchParams.delete('token');
   history.replaceState(null, '', url);
   return token;
 }
 
-/** The storage of this tab. A page in a frame may be denied it; then values live in memory. */
+/** The storage of this tab. It may be denied or full; then values live as long as the page. */
 export const tabStorage = {
-  memory: new Map<string, string>(),
+  memory: new Map<string, string | null>(),
   get(key: string): string | null {
-    try {
-      return sessionStorage.getItem(`stampede.${key}`);
-    } catch {
-      return this.memory.get(key) ?? null;
-    }
+    return this.memory.get(key) ?? (this.memory.has(key) ? null : stored(key));
   },
-  set(key: string, value: string | null): void {
+  /** Returns whether the value is still there after a reload. */
+  set(key: string, value: string | null): boolean {
+    this.memory.set(key, value);
     try {
       if (value === null) sessionStorage.removeItem(`stampede.${key}`);
       else sessionStorage.setItem(`stampede.${key}`, value);
     } catch {
-      if (value === null) this.memory.delete(key);
-      else this.memory.set(key, value);
+      // `stored` returns another value then.
     }
+    return stored(key) === value;
   },
 };
+
+function stored(key: string): string | null {
+  try {
+    return sessionStorage.getItem(`stampede.${key}`);
+  } catch {
+    return null;
+  }
+}

@@ -100,6 +100,7 @@ function SignIn({ children }: { children: ComponentChildren }) {
   const [error, setError] = useState('');
   const [isAsking, setAsking] = useState(false);
   const ask = async (): Promise<void> => {
+    if (isAsking) return;
     setAsking(true);
     setError((await joinFromShop()) ?? '');
     setAsking(false);

@@ -37,7 +37,17 @@ export function keepHolds(show: string, next: Kept): void {
 
 /** Reads what an earlier visit of this tab remembered. */
 export function loadKeptHolds(show: string): void {
-  kept.value = JSON.parse(tabStorage.get(keyOf(show)) ?? 'null') ?? NONE;
+  kept.value = parse(tabStorage.get(keyOf(show)));
+}
+
+/** Other scripts of this origin can write to the storage of the tab, too. */
+function parse(text: string | null): Kept {
+  try {
+    const value: Partial<Kept> | null = JSON.parse(text ?? 'null');
+    return Array.isArray(value?.holds) ? { ...NONE, ...value } : NONE;
+  } catch {
+    return NONE;
+  }
 }
 
 export const keptNow = (): number => Date.now() + kept.peek().offsetMs;

@@ -147,7 +147,10 @@ export async function joinAs(name: string): Promise<string | null> {
 
 /** Asks the shop again: the viewer may have signed in there. Returns what went wrong, or null. */
 export async function joinFromShop(): Promise<string | null> {
-  const token = await nextToken().catch(() => null);
+  const current = visit;
+  const token = await nextToken().catch(() => undefined);
+  if (current !== visit) return null;
+  if (token === undefined) return t('join.failed');
   if (token === null) return t('join.unknown');
   enter(token);
   return null;

@@ -7,8 +7,8 @@
 const MESSAGE = 'stampede:token';
 const PARENT_REPLIES_MS = 3_000;
 const SHOP_REPLIES_MS = 10_000;
-/** What may be a part of a subprotocol: without it, `new WebSocket` throws. */
-const TOKEN = /^[\w!#$%&'*+.^`|~-]+$/;
+/** A token has three parts in base64url. Words such as `Unauthorized` are none. */
+const TOKEN = /^[\w-]+\.[\w-]+\.[\w-]+$/;
 
 const tokenUrl = new URLSearchParams(location.search).get('tokenUrl');
 /** Is the page in a frame of the page of a shop? */
