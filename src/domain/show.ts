@@ -52,6 +52,12 @@ export interface ShowPage {
 
 export type ShowPatch = Partial<Omit<ShowSpec, 'id'>>;
 
+/** At most one of the two. */
+export interface AnnouncementEnd {
+  durationMs?: number;
+  until?: number;
+}
+
 export interface ShowStore {
   /** A repeat with the same id and body returns the show; another body is `already_exists`. */
   createShow(spec: ShowSpec, actor: Actor): Promise<Result<ShowView>>;
@@ -67,17 +73,18 @@ export interface ShowStore {
   endShow(showId: string, actor: Actor): Promise<Result<ShowView>>;
   /**
    * Replaces the current announcement. With a key, a repeat returns the first offset and viewers
-   * get the announcement once. It ends after `durationMs` (default: `announcementDefaultMs`).
+   * get the announcement once. It ends at `until`, or after `durationMs` (default:
+   * `announcementDefaultMs`).
    */
   announce(
     showId: string,
     text: string,
     actor: Actor,
     repeat?: Omit<CommandMeta, 'actor'>,
-    durationMs?: number,
+    ends?: AnnouncementEnd,
   ): Promise<Result<{ offset: number }>>;
-  /** Ends the current announcement. */
-  clearAnnouncement(showId: string, actor: Actor): Promise<Result<null>>;
+  /** Ends the current announcement. With an offset: unless it is another one (`not_found`). */
+  clearAnnouncement(showId: string, actor: Actor, offset?: number): Promise<Result<null>>;
 }
 
 /** Returns the addresses that are given. */
@@ -106,11 +113,22 @@ export function checkShowPatch(patch: ShowPatch, nowMs: number): Failure | null 
   return mistakes.failure();
 }
 
-export function checkAnnouncement(text: string, durationMs: number): Failure | null {
+/** The script checks whether `until` lies ahead: a repeat must reach its recorded result. */
+export function checkAnnouncement(text: string, { durationMs, until }: AnnouncementEnd, nowMs: number): Failure | null {
+  const { announcementMinMs, announcementMaxMs } = LIMITS;
   const mistakes = new Mistakes();
-  mistakes.integer('/durationMs', durationMs, LIMITS.announcementMinMs, LIMITS.announcementMaxMs);
+  if (durationMs !== undefined) mistakes.integer('/durationMs', durationMs, announcementMinMs, announcementMaxMs);
+  if (until !== undefined && durationMs !== undefined) mistakes.add('/until', 'Give until or durationMs, not both.');
+  if (until !== undefined && !(Number.isSafeInteger(until) && until <= nowMs + announcementMaxMs))
+    mistakes.add('/until', `Must be milliseconds since 1970, at most ${announcementMaxMs} from now.`);
   mistakes.text('/text', text.replaceAll('\n', ' '), LIMITS.announcementCharsMax);
   return mistakes.failure();
+}
+
+export function endedAnnouncement(): Failure {
+  const mistakes = new Mistakes();
+  mistakes.add('/until', 'Must be in the future.');
+  return mistakes.failure() as Failure;
 }
 
 function checkShowFields(mistakes: Mistakes, spec: ShowPatch, nowMs: number): void {

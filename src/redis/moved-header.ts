@@ -58,7 +58,7 @@ const FIELDS: Readonly<Record<string, FieldShape>> = {
   joined: count,
   idem_since: past,
   filling: always(one('1')),
-  ...{ announced: packed(ANNOUNCEMENT), announced_at: past },
+  ...{ announced: packed(ANNOUNCEMENT), announced_at: past, announced_id: position },
   chat_last: count,
   chat_window: packed(tuple([int(), number, numbers, numbers, numbers])),
   refusal_samples: packed(tuple([int(), int()])),

@@ -6,6 +6,7 @@ import {
   checkAnnouncement,
   checkShowPatch,
   checkShowSpec,
+  endedAnnouncement,
   patchedShow,
   type ShowSpec,
   type ShowStore,
@@ -26,6 +27,7 @@ import { nameLeftOut, readable } from './unreadable.ts';
 
 const TRIES_MAX = 8;
 const NOTHING = Buffer.alloc(0);
+const NOT_CURRENT = 'This is not the announcement that the show has now: another one has replaced it, or it was ended.';
 
 interface Change {
   view?: ShowView;
@@ -252,20 +254,29 @@ export function createShows(runner: ScriptRunner): Shows {
         return ok({ view, ...(product === null ? {} : { pin: product }), events });
       }),
 
-    async announce(showId, text, actor, repeat, durationMs = LIMITS.announcementDefaultMs) {
-      const wrong = checkAnnouncement(text, durationMs);
+    async announce(showId, text, actor, repeat, ends = {}) {
+      const wrong = checkAnnouncement(text, ends, now());
       if (wrong) return { ok: false, error: wrong };
-      // Without a duration, the body is that of release 0.1.0.
-      const body = ['announce', text, ...(durationMs === LIMITS.announcementDefaultMs ? [] : [durationMs])];
+      const { durationMs = LIMITS.announcementDefaultMs, until } = ends;
+      // Without an end, the body is that of release 0.1.0.
+      const end = until === undefined ? durationMs : { until };
+      const body = ['announce', text, ...(end === LIMITS.announcementDefaultMs ? [] : [end])];
       const command = repeat === undefined ? {} : { key: repeat.key, actor, body: bodyHash(body) };
-      const reply = await announced(showId, { text, until: now() + durationMs }, command);
+      const args = until === undefined ? command : { ...command, ends: until };
+      const reply = await announced(showId, { text, until: until ?? now() + durationMs }, args);
       if (!reply.ok) return reply;
       const [outcome = '', tag] = reply.value.map(textOf);
+      if (outcome === 'invalid_request') return { ok: false, error: endedAnnouncement() };
       if (isErrorCode(outcome)) return fail(outcome as ErrorCode, undefined, { details: { key: repeat?.key } });
       if (tag === '=') repeat?.onReplayed?.();
       return ok({ offset: Number(outcome) });
     },
 
-    clearAnnouncement: async (showId) => mapped(await announced(showId, { text: '' }), () => null),
+    async clearAnnouncement(showId, _actor, offset) {
+      const args = offset === undefined ? {} : { withdraws: String(offset) };
+      const reply = await announced(showId, { text: '' }, args);
+      const isOther = reply.ok && textOf(reply.value[0]) === 'not_found';
+      return isOther ? fail('not_found', NOT_CURRENT) : mapped(reply, () => null);
+    },
   };
 }

@@ -69,6 +69,26 @@ t.test('a cut network: the banner appears and disappears, and nothing is missing
     t.equal(await page.locator('.message.own').count(), 0);
   });
 
+  await t.test('an announcement is hidden at its time, and when it is withdrawn (E-7.1, E-7.2)', async (t) => {
+    const page = await newPage(browser, 'phone');
+    await page.goto(`${engine.controlUrl}/watch/${SHOW}?token=${await engine.token('Bo')}`);
+    await isConnected(page);
+    const banner = (text: string) => page.locator('.banner', { hasText: text });
+    const announce = (body: object) => engine.host<{ offset: number }>('POST', '/announcements', body);
+    const until = Date.now() + 4_000;
+    await announce({ text: 'Until soon', until: new Date(until).toISOString() });
+    await banner('Until soon').waitFor();
+    await page.reload();
+    await banner('Until soon').waitFor();
+    await banner('Until soon').waitFor({ state: 'detached' });
+    t.ok(Date.now() >= until - CLOCK_OFF_MS_MAX, 'not before its time');
+    const { offset } = await announce({ text: 'Withdrawn soon' });
+    await banner('Withdrawn soon').waitFor();
+    await engine.host('DELETE', `/announcements/${offset}`);
+    await banner('Withdrawn soon').waitFor({ state: 'detached' });
+    await page.context().close();
+  });
+
   const ana = await newPage(browser, 'phone');
   const errors = collectErrors(ana, /WebSocket connection/);
   await ana.goto(`${engine.controlUrl}/watch/${SHOW}?token=${await engine.token('Ana')}`);

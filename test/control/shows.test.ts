@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { LIMITS } from '../../src/limits.ts';
 import { startControl } from './harness.ts';
@@ -159,5 +160,27 @@ t.test('an announcement has a duration, and may be ended', async (t) => {
   for (const durationMs of [0, LIMITS.announcementMinMs - 1, LIMITS.announcementMaxMs + 1, 1_000.5])
     t.match(await announce({ durationMs }), { status: 400, body: { errors: [{ path: '/durationMs' }] } });
   t.equal((await request('/v1/shows/gala/announcements', { method: 'DELETE' })).status, 204);
+  t.equal(await current(), undefined);
+
+  const at = Date.now() + 2_000;
+  const key = { 'idempotency-key': 'timed' };
+  const timed = { text: 'Until', until: new Date(at).toISOString() };
+  const first = await post('/v1/shows/gala/announcements', timed, key);
+  t.match(await current(), { text: 'Until', until: at });
+  for (const until of [Date.now() - 1, 1, Date.now() + LIMITS.announcementMaxMs + 60_000])
+    t.match(await announce({ until }), { status: 400, body: { errors: [{ path: '/until' }] } }, String(until));
+  t.match(await announce({ until: at, durationMs: 60_000 }), { status: 400 }, 'one end only');
+  const second = await announce({});
+  const withdraw = (offset: number) => request(`/v1/shows/gala/announcements/${offset}`, { method: 'DELETE' });
+  t.match(await withdraw(first.body.offset), { status: 404, body: { code: 'not_found' } });
+  t.match(await current(), { text: 'Soon' }, 'another announcement stays');
+  t.equal((await withdraw(second.body.offset)).status, 204);
+  t.equal(await current(), undefined);
+  t.equal((await withdraw(second.body.offset)).status, 404);
+  t.equal((await withdraw('x' as never)).status, 400);
+  await sleep(at - Date.now() + 10);
+  t.equal(store.now() > at, true);
+  const late = await post('/v1/shows/gala/announcements', timed, key);
+  t.strictSame([late.status, late.body], [201, first.body], 'a late repeat gets its result');
   t.equal(await current(), undefined);
 });

@@ -32,7 +32,7 @@ test('who joins later gets the announcement until it ends (W-2.8, E-7.1, E-7.2, 
       );
   };
   await joinsWith(undefined, 'none');
-  unwrap(await store.announce(show, 'Two per person', HOST, undefined, 60_000));
+  unwrap(await store.announce(show, 'Two per person', HOST, undefined, { durationMs: 60_000 }));
   const { events = [] } = await first.event('announcement');
   const [{ at, data } = { at: 0, data: {} }] = events;
   t.match(data, { text: 'Two per person', until: Number });
@@ -42,7 +42,7 @@ test('who joins later gets the announcement until it ends (W-2.8, E-7.1, E-7.2, 
   const { snapshot } = await first.find((m) => m.t === 'frame' && m.snapshot !== undefined);
   t.match(snapshot.announcement, { text: 'Two per person' }, 'a later snapshot has it, too');
 
-  unwrap(await store.announce(show, 'Last call', HOST, undefined, 3_000));
+  unwrap(await store.announce(show, 'Last call', HOST, undefined, { until: store.now() + 3_000 }));
   await isSent('Last call');
   await joinsWith({ text: 'Last call' }, 'replaced');
   await sleep(3_100);

@@ -15,6 +15,7 @@ import { endingSales, notifyListener } from '../http/sale-listener.ts';
 import {
   Announced,
   AnnouncementBody,
+  AnnouncementParams,
   CloneBody,
   Cloned,
   NewShow,
@@ -192,20 +193,36 @@ export const shows: Resource = {
       async (request, reply) => {
         const command = commandOf(request);
         reply.code(201);
-        const { text, durationMs } = request.body;
-        return unwrap(await store.announce(request.params.show, text, command.actor, command, durationMs));
+        const { text, ...ends } = request.body;
+        return unwrap(await store.announce(request.params.show, text, command.actor, command, ends));
       },
     );
     app.delete(
       '/shows/:show/announcements',
       showOperation({
-        summary: 'End the announcement before its time',
+        summary: 'End the current announcement before its time',
         description: 'Changes nothing for viewers if there is none.',
         response: { 204: Type.Null() },
         errors: ['unsupported_media_type', 'frame_too_large'],
       }),
       async (request, reply) => {
         unwrap(await store.clearAnnouncement(request.params.show, actorOf(request)));
+        reply.code(204);
+        return null;
+      },
+    );
+    app.delete(
+      '/shows/:show/announcements/:announcement',
+      operation({
+        summary: 'Withdraw an announcement',
+        description: 'Another one, which may have replaced it meanwhile, stays (`not_found`).',
+        params: AnnouncementParams,
+        response: { 204: Type.Null() },
+        errors: ['not_found', 'unsupported_media_type', 'frame_too_large'],
+      }),
+      async (request, reply) => {
+        const { show, announcement } = request.params;
+        unwrap(await store.clearAnnouncement(show, actorOf(request), Number(announcement)));
         reply.code(204);
         return null;
       },

@@ -12,6 +12,7 @@ import {
   Count,
   Id,
   Moment,
+  MomentInBody,
   MomentOrNull,
   MomentOrNullInBody,
   Name,
@@ -214,14 +215,34 @@ export const ShowChange = StrictObject(
   { description: 'At least one field' },
 );
 
-export const AnnouncementBody = StrictObject({
-  text: Type.String({ minLength: 1, maxLength: LIMITS.announcementCharsMax }),
-  durationMs: Type.Optional(
-    Type.Integer({
-      minimum: LIMITS.announcementMinMs,
-      maximum: LIMITS.announcementMaxMs,
-      description: `How long viewers see it. Default: ${LIMITS.announcementDefaultMs / 60_000} minutes`,
-    }),
-  ),
+export const AnnouncementBody = StrictObject(
+  {
+    text: Type.String({ minLength: 1, maxLength: LIMITS.announcementCharsMax }),
+    durationMs: Type.Optional(
+      Type.Integer({
+        minimum: LIMITS.announcementMinMs,
+        maximum: LIMITS.announcementMaxMs,
+        description: `How long viewers see it. Default: ${LIMITS.announcementDefaultMs / 60_000} minutes`,
+      }),
+    ),
+    until: Type.Optional(
+      Type.Unsafe<number>({
+        ...MomentInBody,
+        description:
+          'When viewers stop seeing it, at most 24 hours from now; instead of durationMs. RFC 3339, or milliseconds ' +
+          'since the Unix epoch, on the Redis clock',
+      }),
+    ),
+  },
+  { examples: [{ text: 'Last call', until: '2026-11-30T20:15:00+01:00' }] },
+);
+export const AnnouncementParams = Type.Object({
+  show: Id,
+  announcement: Patterned('^[1-9][0-9]{0,14}$', 'the offset of an announcement', {
+    description: '`offset` of the announcement',
+  }),
 });
-export const Announced = Type.Object({ offset: Count }, { description: "Position in the show's event log" });
+export const Announced = Type.Object(
+  { offset: Count },
+  { description: "Position in the show's event log, which names the announcement" },
+);

@@ -2,7 +2,8 @@
 -- from version `ver` of the show.
 -- ARGV[2]: {ver = expected version as stored or nil, view = true or nil, state or nil, put =
 -- product id or nil, remove, pin = id of a product that exists or nil, announced = true if the
--- first event is the current announcement, events = array of types; key, actor and body if a
+-- first event is the current announcement, ends = its end or nil, withdraws = offset that the
+-- current announcement must have or nil, events = array of types; key, actor and body if a
 -- repeated key returns the recorded offset}.
 -- ARGV[3]: packed show record. ARGV[4]: packed product. ARGV[5...]: packed event data.
 -- Returns {'ok', offset}, {'ok', recorded offset, '='}, {'ok', 'stale' | code} or {'ok',
@@ -44,6 +45,8 @@ end
 
 local function refusal_of(args, ver, record)
   if args.ver and ver ~= args.ver then return 'stale' end
+  if args.ends and args.ends <= Show.now then return 'invalid_request' end
+  if args.withdraws and call('HGET', K.show, 'announced_id') ~= args.withdraws then return 'not_found' end
   local before = args.put and call('HGET', K.products, args.put)
   if args.put and not before and call('HLEN', K.products) >= Limits.productsPerShowMax then return 'limit_reached' end
   local known = args.remove or args.pin
@@ -71,7 +74,10 @@ return function(args, argv)
   if args.state then call('HSET', K.show, 'state', args.state) end
   if args.state == 'ended' and Show.state ~= 'ended' then call('HSET', K.show, 'ended', Show.int(Show.now)) end
   if args.put then call('HSET', K.products, args.put, argv[4]) end
-  if args.announced then call('HSET', K.show, 'announced', argv[5], 'announced_at', Show.int(Show.now)) end
+  if args.announced then
+    call('HSET', K.show, 'announced', argv[5], 'announced_at', Show.int(Show.now),
+      'announced_id', Show.int(Show.offset))
+  end
   if args.remove then call('HDEL', K.products, args.remove) end
   Commit.write()
   local offset = Show.int(Show.offset)

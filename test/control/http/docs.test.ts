@@ -37,6 +37,7 @@ const ROUTES: Readonly<Record<string, readonly [methods: string, posts?: string]
   '/v1/shows/{show}': ['GET PATCH DELETE', 'start end pin announcements tokens reconcile archive clone'],
   '/v1/public/shows': ['GET'],
   '/v1/shows/{show}/announcements': ['DELETE'],
+  '/v1/shows/{show}/announcements/{announcement}': ['DELETE'],
   '/v1/shows/{show}/archive': ['GET'],
   '/v1/shows/{show}/size': ['GET'],
   '/v1/shows/{show}/watch': ['GET'],

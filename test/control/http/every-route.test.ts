@@ -16,7 +16,7 @@ import {
 } from '../harness.ts';
 import { twoProcesses } from '../two-processes.ts';
 
-type Holds = Record<'ann' | 'bob' | 'eve', string>;
+type Holds = Record<'ann' | 'bob' | 'eve' | 'announced', string>;
 type Method = NonNullable<RequestOptions['method']>;
 type Call = [path: string, body?: Json];
 
@@ -55,6 +55,10 @@ const CASES: Record<string, Case> = {
   'POST /v1/shows/:show/pin': to(['/pin', { product: 'tee' }], ['/pin', { product: null }]),
   'POST /v1/shows/:show/announcements': to(['/announcements', { text: 'Soon!' }], ['/announcements', { text: 'Now!' }]),
   'DELETE /v1/shows/:show/announcements': to(['/announcements'], ['/products/tee']),
+  'DELETE /v1/shows/:show/announcements/:announcement': {
+    call: ({ announced }) => [`/announcements/${announced}`],
+    other: () => ['/announcements'],
+  },
   'PUT /v1/shows/:show/products/:product': to(['/products/tee', tee], ['/products/bag', tee]),
   'POST /v1/shows/:show/products/import': to(
     ['/products/import', { products: [{ ...tee, id: 'cap' }] }],
@@ -120,7 +124,9 @@ async function prepare(control: Control, show: string): Promise<Holds> {
   await sendChat(control, show, 'ann', 'one', 'two');
   const eve = await hold(control, show, 'eve', 'BAG', 1);
   await control.post(`/v1/shows/${show}/reservations/${eve}/confirm`, order('o-0'));
-  return { ann: await hold(control, show, 'ann', 'BAG', 1), bob: await hold(control, show, 'bob', 'BAG', 1), eve };
+  const [ann, bob] = [await hold(control, show, 'ann', 'BAG', 1), await hold(control, show, 'bob', 'BAG', 1)];
+  const announced = (await control.post(`/v1/shows/${show}/announcements`, { text: 'Now' })).body.offset;
+  return { ann, bob, eve, announced };
 }
 
 /** Returns what must be equal in a repeat. `replayed` differs by definition. */
