@@ -1,14 +1,14 @@
 /** `stampede verify` and `stampede reconcile`: compare a show's ledger with its books. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { environment, loadConfig, type OwnFlags } from '../config/index.ts';
+import type { OwnFlags } from '../config/index.ts';
 import type { ArchiveVerification } from '../domain/archive.ts';
 import type { Reconciliation, Verification } from '../domain/audit.ts';
 import { counted } from '../domain/counted.ts';
 import type { Failure, Result } from '../protocol/codes.ts';
 import type { ConnectedStore } from '../redis/index.ts';
 import { verifyArchiveAt } from './archive.ts';
-import { type Command, EXIT, print, refuse } from './command.ts';
+import { type Command, EXIT, loadFor, print, refuse } from './command.ts';
 import { FIND_ARCHIVE, helpWithStore as help, isShowId, NO_SHOW, printFailure, withStore } from './with-store.ts';
 
 const OWN = {
@@ -44,7 +44,8 @@ and events, and the hash of each file.
 Exit codes:
   0  the books are right
   1  the books are wrong, or the show or its archive cannot be read
-  2  wrong usage or configuration`,
+  2  wrong usage or configuration
+  3  Redis cannot be reached`,
   run: (store, show) => store.verify(show),
 };
 
@@ -59,12 +60,13 @@ sale is paused for you to inspect.
 Exit codes:
   0  the books are right afterwards
   1  the books of a sale are still wrong, or the show cannot be read
-  2  wrong usage or configuration`,
+  2  wrong usage or configuration
+  3  Redis cannot be reached`,
   run: (store, show) => store.reconcile(show, 'cli'),
 };
 
 async function run(audit: Audit, argv: readonly string[]): Promise<number> {
-  const loaded = loadConfig({ argv, env: environment(), own: audit.own, purpose: 'inspect' });
+  const loaded = loadFor(audit.name, { argv, own: audit.own, purpose: 'inspect' });
   if (!loaded.ok) return refuse(audit.name, loaded.errors);
   const { config, own } = loaded;
   const { show, archive } = own;

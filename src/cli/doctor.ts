@@ -6,9 +6,7 @@ import {
   type Config,
   commandHelp,
   commandWithSettings,
-  environment,
   freeBytesAt,
-  loadConfig,
   missingMark,
   prepareFolder,
   REDIS_PARTS,
@@ -20,7 +18,7 @@ import { LIMITS } from '../limits.ts';
 import { examineRedis, openEmbeddedRedis } from '../redis/index.ts';
 import { createLogger } from '../telemetry/logger.ts';
 import { checkupText } from './checkup-text.ts';
-import { type Command, EXIT, print, refuse } from './command.ts';
+import { type Command, EXIT, loadFor, missingDataFolder, print, refuse } from './command.ts';
 
 /** The version of the shape that `--json` prints. */
 const SHAPE = 1;
@@ -166,9 +164,11 @@ function exitCodeOf({ isReachable, checks }: Checkup): number {
 }
 
 async function run(argv: readonly string[]): Promise<number> {
-  const loaded = loadConfig({ argv, env: environment(), own: OWN, purpose: 'inspect' });
+  const loaded = loadFor('doctor', { argv, own: OWN, purpose: 'inspect' });
   if (!loaded.ok) return refuse('doctor', loaded.errors);
   const { config, own } = loaded;
+  const missing = missingDataFolder(config);
+  if (missing.length > 0) return refuse('doctor', missing);
   const { place, checkup } = await examine(config, own['read-only'] === true);
   const exitCode = exitCodeOf(checkup);
   const { keyPrefix } = config;

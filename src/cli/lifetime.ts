@@ -2,7 +2,7 @@
 import { isatty } from 'node:tty';
 import { LIMITS } from '../limits.ts';
 import type { Logger } from '../telemetry/logger.ts';
-import { EXIT, printError } from './command.ts';
+import { EXIT, exitCodeOf, printError } from './command.ts';
 
 export interface Service {
   /** Resolves when its ports are open. Rejects with what happened and what to do. */
@@ -27,7 +27,7 @@ export async function runService(service: Service, stopped: Promise<string>, log
   } catch (error) {
     logger.debug({ err: error }, 'start failed');
     printError(`stampede: ${error instanceof Error ? error.message : String(error)}`);
-    return EXIT.failed;
+    return exitCodeOf(error);
   }
   const { reason, code } = await Promise.race([failed, stopped.then((reason) => ({ reason, code: EXIT.ok }))]);
   if (code === EXIT.failed) printError(`stampede: ${reason}`);

@@ -2,7 +2,7 @@
 /** The `stampede` program: runs a command and sets the exit code. */
 import { CommanderError, Command as Program } from 'commander';
 import { VERSION } from '../config/version.ts';
-import { type Command, EXIT, print, printError } from './command.ts';
+import { type Command, EXIT, exitCodeOf, print, printError } from './command.ts';
 
 /** Loaded on demand: signing a token needs no socket server. */
 const COMMANDS: Readonly<Record<string, { readonly summary: string; load(): Promise<Command> }>> = {
@@ -48,8 +48,8 @@ async function main(argv: readonly string[]): Promise<number> {
     .description('The engine under live-stream flash sales.')
     .addHelpText(
       'after',
-      '\nExit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 Redis cannot be reached (doctor)\n' +
-        'or no verdict (bench).',
+      '\nExit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 Redis cannot be reached, or\n' +
+        'no verdict (bench).',
     )
     .enablePositionalOptions()
     .helpCommand(false)
@@ -99,5 +99,5 @@ try {
   process.exitCode = await main(process.argv.slice(2));
 } catch (error) {
   printError(`stampede: ${error instanceof Error ? error.message : String(error)}`);
-  process.exitCode = EXIT.failed;
+  process.exitCode = exitCodeOf(error);
 }

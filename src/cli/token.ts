@@ -1,16 +1,9 @@
 /** `stampede token`: signs a viewer token, for tests and for back offices without a JWT library. */
 import { createTokens } from '../auth/tokens.ts';
-import {
-  type ConfigError,
-  commandHelp,
-  commandWithSettings,
-  ensureSecrets,
-  environment,
-  loadConfig,
-} from '../config/index.ts';
+import { type ConfigError, commandHelp, commandWithSettings, ensureSecrets } from '../config/index.ts';
 import { LIMITS } from '../limits.ts';
 import { ROLES, type Role } from '../protocol/messages.ts';
-import { type Command, EXIT, print, printError, refuse } from './command.ts';
+import { type Command, EXIT, loadFor, missingDataFolder, print, printError, refuse } from './command.ts';
 
 const { tokenTtlSecondsMin: TTL_MIN, tokenTtlSecondsMax: TTL_MAX, tokenTtlSecondsDefault: TTL_DEFAULT } = LIMITS;
 
@@ -28,7 +21,7 @@ const help = (): string =>
   commandHelp(commandWithSettings(USAGE, DESCRIPTION, OWN, ['authSecret', 'dataDir', 'redisUrl']));
 
 async function run(argv: readonly string[]): Promise<number> {
-  const loaded = loadConfig({ argv, env: environment(), own: OWN, purpose: 'token' });
+  const loaded = loadFor('token', { argv, own: OWN, purpose: 'token' });
   if (!loaded.ok) return refuse('token', loaded.errors);
   const errors: ConfigError[] = [];
   const report = (source: string, problem: string): void => void errors.push({ source, problem });
@@ -45,9 +38,11 @@ async function run(argv: readonly string[]): Promise<number> {
   const ttlSeconds = /^\d{1,8}$/.test(ttl) ? Number(ttl) : 0;
   if (ttlSeconds < TTL_MIN || ttlSeconds > TTL_MAX)
     report('--ttl', `must be a whole number of seconds from ${TTL_MIN} to ${TTL_MAX}.`);
+  const { config } = loaded;
+  if (config.authSecret === null && config.authPublicKeys.length === 0) errors.push(...missingDataFolder(config));
   if (!show || !user || !isRole(role) || errors.length > 0) return refuse('token', errors);
 
-  const { authSecret } = ensureSecrets(loaded.config);
+  const { authSecret } = ensureSecrets(config);
   if (authSecret === null) {
     printError(
       'stampede token: this engine verifies tokens with public keys and cannot sign one. ' +

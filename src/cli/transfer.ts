@@ -2,11 +2,11 @@
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { type ExportFile, exportShow, importShow, type TransferOptions } from '../archive/index.ts';
-import { type ConfigError, environment, loadConfig, VERSION } from '../config/index.ts';
+import { type ConfigError, VERSION } from '../config/index.ts';
 import { counted } from '../domain/counted.ts';
 import type { Failure, Result } from '../protocol/codes.ts';
 import type { ConnectedStore } from '../redis/index.ts';
-import { type Command, EXIT, print, printError, refuse } from './command.ts';
+import { type Command, EXIT, loadFor, print, printError, refuse } from './command.ts';
 import { FIND_ARCHIVE, helpWithStore as help, isShowId, NO_SHOW, printFailure, withStore } from './with-store.ts';
 
 const SHOW = { show: { placeholder: 'id', help: 'the show' } } as const;
@@ -24,7 +24,8 @@ interface Transfer {
 const exitCodes = (done: string): string => `Exit codes:
   0  ${done}
   1  it failed; the reason is printed
-  2  wrong usage or configuration`;
+  2  wrong usage or configuration
+  3  Redis cannot be reached`;
 
 const EXPORT: Transfer = {
   name: 'export',
@@ -99,7 +100,7 @@ function fileOf(operands: readonly string[]): string | ConfigError {
 
 async function run(transfer: Transfer, argv: readonly string[]): Promise<number> {
   const { name, own: flags } = transfer;
-  const loaded = loadConfig({ argv, env: environment(), own: flags, takesOperands: true, purpose: 'inspect' });
+  const loaded = loadFor(name, { argv, own: flags, takesOperands: true, purpose: 'inspect' });
   if (!loaded.ok) return refuse(name, loaded.errors);
   const file = fileOf(loaded.operands);
   const { show } = loaded.own;
@@ -111,7 +112,8 @@ async function run(transfer: Transfer, argv: readonly string[]): Promise<number>
     const done: Result<ExportFile> = isExport
       ? await exportShow(options, String(show), VERSION)
       : await importShow({ ...options, archiveDir: loaded.config.archiveDir });
-    if (!done.ok) return printFailure(name, atPlace(done.error, place), store, String(show), place);
+    if (!done.ok)
+      return printFailure(name, isExport ? done.error : atPlace(done.error, place), store, String(show), place);
     warnOf(done.value, name, store);
     reportOf(done.value, isExport ? 'written to' : 'imported to', isExport ? file : place);
     const { show: moved, state } = done.value.show;

@@ -23,7 +23,8 @@ export async function unknownShow(store: ConnectedStore, show: string, place: st
   const listed = await store.listShows();
   if (!listed.ok) return text;
   const ids = listed.value.shows.map(({ id }) => id);
-  if (ids.length === 0) return `${text} No show has this prefix: check REDIS_URL, the database number and KEY_PREFIX.`;
+  if (ids.length === 0)
+    return `${text} No show has this prefix: check REDIS_URL or DATA_DIR, the database number and KEY_PREFIX.`;
   const known = ids.map((id) => ({ id, changes: editDistance(show.toLowerCase(), id.toLowerCase()) }));
   const [nearest] = known.sort((a, b) => a.changes - b.changes);
   const isTypo = nearest !== undefined && nearest.changes <= Math.max(2, show.length / 3);

@@ -16,7 +16,7 @@ import { LIMITS } from '../limits.ts';
 import type { Failure } from '../protocol/codes.ts';
 import { type ConnectedStore, connectStore, openEmbeddedRedis } from '../redis/index.ts';
 import { createLogger } from '../telemetry/logger.ts';
-import { EXIT, printError } from './command.ts';
+import { EXIT, missingDataFolder, printError, refuse } from './command.ts';
 import { unknownShow } from './unknown-show.ts';
 
 /** How long an embedded Redis may take to be back. */
@@ -52,6 +52,9 @@ export async function withStore(
   config: Config,
   work: (store: ConnectedStore, place: string) => Promise<number>,
 ): Promise<number> {
+  // A show may be imported before the first start of an engine.
+  const missing = command === 'import' ? [] : missingDataFolder(config);
+  if (missing.length > 0) return refuse(command, missing);
   const logger = createLogger({ level: config.logLevel === 'info' ? 'error' : config.logLevel });
   const redis =
     config.redis === null
@@ -71,9 +74,10 @@ export async function withStore(
       const trouble = store.refusal();
       if (trouble !== null) {
         printError(`stampede ${command}: ${troubleText(trouble)}`);
-        return EXIT.failed;
+        return EXIT.unreachable;
       }
-      return await work(store, `${describeTarget(redis.target)} under KEY_PREFIX ${keyPrefix}`);
+      const where = config.redis === null ? `DATA_DIR ${config.dataDir}` : describeTarget(redis.target);
+      return await work(store, `${where} under KEY_PREFIX ${keyPrefix}`);
     } finally {
       await store.close();
     }

@@ -63,7 +63,8 @@ export function loadConfig({ argv, env, own = {}, takesOperands = false, purpose
   const given = new Map<string, string>();
   const report: ReportError = (source, problem) =>
     void errors.push({ source: given.get(source) ?? source, problem: withRange(source, problem) });
-  const warn: ReportError = (source, problem) => void warnings.push({ source, problem });
+  // Other commands use few settings: a warning of each would hide their output.
+  const warn: ReportError = (source, problem) => void (purpose === 'serve' && warnings.push({ source, problem }));
   const readFile: ReadFile = (path) => readFileSync(path, 'utf8');
   const flags = readFlags(argv, own, takesOperands, report);
   for (const flag of flags.settings.keys()) given.set(variableOf(flag), `--${flag}`);

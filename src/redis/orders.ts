@@ -68,6 +68,20 @@ const mayMatch = ([kind, sale, , user, , , reason]: LedgerEntry, filter: BookedF
   (filter.user === undefined || filter.user === user) &&
   (!filter.isOrder || filter.orderRef === undefined || filter.orderRef === reason);
 
+const unknownId = (id: string): string =>
+  `There is no reservation ${id}. The path takes the id of the reservation: GET …/orders?orderRef=REF finds it by ` +
+  'its order reference.';
+const noOrder = (id: string, state: unknown): string =>
+  state === 'held' ? 'This is a hold: confirm or release it.' : `The reservation ${id} is ${state}: it is no order.`;
+
+/** Returns the result, with what to do if the id is not that of an order. */
+function withNextStep<T>(result: Result<T>, id: string): Result<T> {
+  if (result.ok) return result;
+  const { code, details } = result.error;
+  if (code === 'illegal_move') return { ok: false, error: { ...result.error, message: noOrder(id, details?.state) } };
+  return code === 'reservation_not_found' ? { ok: false, error: { ...result.error, message: unknownId(id) } } : result;
+}
+
 export function createOrders(runner: ScriptRunner): OrderStore {
   const olderReleases = sharedRead(() => checkReleases(runner), RELEASES_EVERY_MS);
 
@@ -180,11 +194,11 @@ export function createOrders(runner: ScriptRunner): OrderStore {
       const { reservations: key } = runner.keysOf(showId);
       const read = await runner.guard((client) => client.hgetBuffer(key, id));
       if (!read.ok) return read;
-      if (read.value === null) return fail('reservation_not_found');
+      if (read.value === null) return fail('reservation_not_found', unknownId(id));
       const view = runner.decoded(`${key} ${id}`, ok(read.value), (bytes) => notedView(readReservation(bytes)));
       if (!view.ok) return view;
       if (isOrder(view.value)) return describeOne(showId, view.value);
-      return fail('reservation_not_found', `The reservation ${id} is ${view.value.state}: it is no order.`);
+      return fail('reservation_not_found', noOrder(id, view.value.state));
     },
 
     async changeOrder(showId, id, { note, tracking, fulfillment }) {
@@ -199,7 +213,7 @@ export function createOrders(runner: ScriptRunner): OrderStore {
       const { reservations: key } = runner.keysOf(showId);
       const done = commandReply<PackedReservation>(runner, key, reply.value.slice(1));
       const view = runner.decoded(key, done, ({ value }) => notedView(value));
-      return view.ok ? describeOne(showId, view.value) : view;
+      return view.ok ? describeOne(showId, view.value) : withNextStep(view, id);
     },
 
     async refundOrder(showId, { order: id, restock, reason }, { key, actor, onReplayed }) {
@@ -214,7 +228,7 @@ export function createOrders(runner: ScriptRunner): OrderStore {
       const { idem } = runner.keysOf(showId);
       const done = commandReply<PackedReservation>(runner, idem, command, onReplayed);
       const view = runner.decoded(idem, done, ({ value }) => notedView(value));
-      if (!view.ok || !done.ok) return view as Result<never>;
+      if (!view.ok || !done.ok) return withNextStep(view as Result<never>, id);
       const { replayed } = done.value;
       const durability = runner.connection.durability;
       return mapped(await describeOne(showId, view.value), (order) => ({

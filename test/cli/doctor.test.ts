@@ -1,4 +1,5 @@
 /** `stampede doctor` as a command: exit codes, the table and the JSON object. */
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { startRedis } from '../../bench/launch/redis-server.ts';
@@ -59,6 +60,7 @@ t.test('exit codes 1, 2 and 3: a check failed, wrong usage, Redis cannot be reac
 
 t.test('with an embedded Redis: alone, beside a running engine, and without a usable folder', async (t) => {
   const dataDir = join(temporaryFolder(t), 'data');
+  mkdirSync(dataDir);
   const alone = await run(['doctor', '--data-dir', dataDir]);
   t.equal(alone.code, 0, alone.stdout + alone.stderr);
   t.match(alone.stdout, /^ {2}ok {3}data-folder/m);
@@ -67,7 +69,7 @@ t.test('with an embedded Redis: alone, beside a running engine, and without a us
   t.equal(beside.code, 0, beside.stdout + beside.stderr);
   const response = await fetch(`${engine.ready.control}/readyz`);
   t.equal(response.status, 200, 'the engine is not disturbed');
-  const nowhere = await run(['doctor', '--data-dir', '/proc/stampede']);
+  const nowhere = await run(['doctor', '--data-dir', '/proc/self/status']);
   t.equal(nowhere.code, 3);
   t.match(nowhere.stdout, /^ {2}FAIL data-folder/m);
 });

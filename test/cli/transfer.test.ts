@@ -36,7 +36,7 @@ t.test('a show moves from a Redis to an embedded one, and verifies there', async
   t.match(await run(['export', '--show', 'friday', file], env), {
     code: 1,
     stdout: '',
-    stderr: /friday\.jsonl\.gz exists/,
+    stderr: /friday\.jsonl\.gz exists.*(?<!under KEY_PREFIX.*)\n$/,
   });
   t.match(await run(['import', file], env), {
     code: 1,
@@ -48,6 +48,11 @@ t.test('a show moves from a Redis to an embedded one, and verifies there', async
     stdout: /^show friday \(planned\): \d+ records imported to/,
   });
   t.match(await run(['verify', '--show', 'friday', ...dataDir]), { code: 0, stdout: /, 1 reservation, / });
+
+  t.match(await run(['verify', '--show', 'thursday', ...dataDir]), {
+    code: 1,
+    stderr: `There is no show "thursday" in DATA_DIR ${join(folder, 'data')} under KEY_PREFIX stampede:.`,
+  });
 
   writeFileSync(join(folder, 'text'), 'hello');
   const refused = await run(['import', join(folder, 'text'), ...dataDir]);

@@ -1,4 +1,6 @@
 /** Commands, their help, and wrong usage: exit code 2 and an error that says what to do. */
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
 import t from 'tap';
 import { startRedis } from '../../bench/launch/redis-server.ts';
 import { createTokens } from '../../src/auth/tokens.ts';
@@ -80,6 +82,26 @@ for (const [argv, env, ...says] of WRONG) {
   });
 }
 
+t.test('commands other than serve and import name a DATA_DIR that does not exist, and make nothing', async (t) => {
+  const folder = temporaryFolder(t);
+  const dataDir = join(folder, 'data');
+  const commands = [
+    ['token', '--show', 'friday', '--user', 'ada'],
+    ['verify', '--show', 'friday'],
+    ['export', '--show', 'friday', join(folder, 'file')],
+    ['doctor'],
+  ];
+  const results = await Promise.all(
+    commands.map((command) => run([...command, '--data-dir', dataDir], { KEY_PREFX: 'a' })),
+  );
+  for (const { code, stdout, stderr } of results) {
+    t.match({ code, stdout }, { code: 2, stdout: '' });
+    t.match(stderr, `DATA_DIR: No engine has run in ${dataDir}. Set DATA_DIR or REDIS_URL.`);
+    t.match(stderr, /warning: KEY_PREFX is not a setting and is ignored\. Did you mean KEY_PREFIX\?/);
+  }
+  t.same(readdirSync(folder), []);
+});
+
 t.test('token signs a token that the engine accepts', async (t) => {
   const flags = '--show friday --user u-1 --name Ada --role moderator --ttl 60'.split(' ');
   const signed = await run(['token', ...flags], SHARED_SECRETS);
@@ -121,8 +143,11 @@ t.test(
       stderr: `show_not_found: There is no show "fridai" in ${redis.url} under KEY_PREFIX shop:`,
     });
     t.match(mistyped.stderr, /Did you mean friday\? Newest shows there: .*saturday/);
-    t.match(otherPrefix, { code: 1, stderr: /under KEY_PREFIX stampede:\. No show has this prefix: check/ });
-    t.match(unavailable, { code: 1, stderr: /The unix socket of Redis cannot be opened .* Check that Redis runs/ });
+    t.match(otherPrefix, {
+      code: 1,
+      stderr: /under KEY_PREFIX stampede:\. No show has this prefix: check REDIS_URL or/,
+    });
+    t.match(unavailable, { code: 3, stderr: /The unix socket of Redis cannot be opened .* Check that Redis runs/ });
     t.match(reconciled, { code: 1, stdout: /^paused, because their books cannot be trusted: open$/m });
     t.match(reconciled.stdout, /^NOT PAUSED.*: later \(it is scheduled/m);
   },

@@ -135,10 +135,13 @@ t.test('orders have notes, tracking and a fulfillment state, which archives keep
   t.ok(csv.endsWith('false,fulfilled,DHL 42,"a\ngift",confirmed,,,\r\n'), csv);
   t.match(await change(ids.open, fulfilled), {
     status: 409,
-    body: { code: 'illegal_move', details: { state: 'held' } },
+    body: { code: 'illegal_move', detail: 'This is a hold: confirm or release it.', details: { state: 'held' } },
   });
   t.match(await request(`${SHOW}/orders/${ids.open}`), { status: 404, body: { code: 'reservation_not_found' } });
-  t.match(await change('nothing', fulfilled), { status: 404, body: { code: 'reservation_not_found' } });
+  t.match(await change('nothing', fulfilled), {
+    status: 404,
+    body: { code: 'reservation_not_found', detail: /takes the id of the reservation: GET …\/orders\?orderRef=REF/ },
+  });
   for (const body of [{}, { note: '' }, { tracking: 'a\nb' }, { fulfillment: 'sent' }, { notes: 'x' }])
     t.match(await change(ids.ann, body), INVALID, JSON.stringify(body));
 

@@ -45,8 +45,14 @@ t.test('an order is refunded once, with its key (I4)', async (t) => {
   const details = { state: 'refunded', refundedAt, orderRef: 'o-ann' };
   t.match(await refund(ids.ann, {}, 'two'), { status: 409, body: { code: 'reservation_refunded', details } });
   t.match(await refund(ids.bob, { restock: false }), { status: 200, body: { order: { restocked: false } } });
-  t.match(await refund(ids.open), { status: 409, body: { code: 'illegal_move', details: { state: 'held' } } });
-  t.match(await refund('nothing'), { status: 404, body: { code: 'reservation_not_found' } });
+  t.match(await refund(ids.open), {
+    status: 409,
+    body: { code: 'illegal_move', detail: 'This is a hold: confirm or release it.', details: { state: 'held' } },
+  });
+  t.match(await refund('order-4'), {
+    status: 404,
+    body: { code: 'reservation_not_found', detail: /^There is no reservation order-4\. .*\?orderRef=/ },
+  });
   for (const body of [
     { restock: 'yes' },
     { reason: '' },
