@@ -8,20 +8,13 @@ export interface Position {
   readonly lastChat: number;
 }
 
-/** Returns the URL without a slash at its end, http as ws. Throws a TypeError for other schemes. */
-export function gatewayBase(url: string): string {
-  const [, scheme = '', secure = '', rest = ''] = /^(http|ws)(s?):(\/\/[^/?#\s]+[^?#\s]*)$/i.exec(url) ?? [];
-  if (scheme === '') throw new TypeError(`${url} is not a WebSocket URL. Use ws:// or wss://, without a query.`);
-  return `ws${secure.toLowerCase()}:${rest.replace(/\/+$/, '')}`;
-}
-
-/** Returns null for an invalid URL, which a server may have sent. */
-export function gatewayBaseOrNull(url: string): string | null {
-  try {
-    return gatewayBase(url);
-  } catch {
-    return null;
-  }
+/**
+ * Returns the URL without a slash at its end, http as ws. Returns null for other schemes, a query,
+ * and the whole address of a show, which the client makes itself.
+ */
+export function gatewayBase(url: unknown): string | null {
+  const [, secure, rest] = /^(?!.*\/v1\/shows\/)(?:http|ws)(s?):(\/\/[^/?#\s][^?#\s]*?)\/*$/i.exec(url as string) ?? [];
+  return rest ? `ws${secure}:${rest}` : null;
 }
 
 export function showAddress(base: string, show: string, { epoch, offset, lastChat }: Position): string {

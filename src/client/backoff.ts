@@ -4,6 +4,7 @@ const MAX_MS = 30_000;
 
 export class Backoff {
   readonly #random: () => number;
+  /** Reset it when a connection is stable, not when it opens: the server may close it at once. */
   attempts = 0;
 
   /** `random`: uniform in [0, 1). */
@@ -16,11 +17,6 @@ export class Backoff {
     const limitMs = Math.min(MAX_MS, FIRST_MS * 2 ** this.attempts);
     this.attempts += 1;
     return Math.round(minMs + this.#random() * limitMs);
-  }
-
-  /** Call it when a connection is stable, not when it opens: the server may close it at once. */
-  reset(): void {
-    this.attempts = 0;
   }
 }
 

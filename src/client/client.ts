@@ -1,6 +1,6 @@
 /** One viewer of one show: combines connection, clock, model and requests. */
 import type { Page, ReservationView, ServerMessage, Welcome } from '../protocol/messages.ts';
-import { gatewayBase, gatewayBaseOrNull, showAddress } from './address.ts';
+import { gatewayBase, showAddress } from './address.ts';
 import { emitChanges } from './changes.ts';
 import { type ClockReading, ServerClock } from './clock.ts';
 import { jsonCodec } from './codec.ts';
@@ -60,17 +60,27 @@ export class StampedeClient {
 
   constructor(options: ClientOptions) {
     this.#options = options;
-    const Socket = options.WebSocket ?? (globalThis as { WebSocket?: SocketClass }).WebSocket;
-    if (!Socket) throw new TypeError('There is no WebSocket. Pass a class, such as that of "ws".');
-    if (!options.show) throw new TypeError('Pass the id of a show.');
-    const { random = Math.random } = options;
-    const base = gatewayBase(options.url);
-    const tokens = new TokenSource(options.token);
+    const { url, show, token, codec = jsonCodec, random = Math.random, ...rest } = options ?? {};
+    const Socket = rest.WebSocket ?? (globalThis as { WebSocket: SocketClass }).WebSocket;
+    const attemptTimeoutMs = rest.requestTimeoutMs ?? REQUEST_TIMEOUT_MS;
+    const base = gatewayBase(url) as string;
+    const valid = {
+      url: base,
+      show: show && typeof show === 'string',
+      WebSocket: typeof Socket === 'function',
+      token: /string|function|undefined/.test(typeof token),
+      codec: codec?.variant,
+      requestTimeoutMs: attemptTimeoutMs > 0,
+      random: typeof random === 'function',
+    };
+    for (const [name, isValid] of Object.entries(valid))
+      if (!isValid) throw new TypeError(`The option "${name}" is missing or wrong. See ClientOptions.`);
+    const tokens = new TokenSource(token);
     this.#connection = new Connection({
       Socket,
       tokens,
       random,
-      codec: options.codec ?? jsonCodec,
+      codec,
       url: () => this.#url(base),
       onState: (state) => this.#onState(state),
       onMessage: (message) => this.#onMessage(message),
@@ -80,7 +90,7 @@ export class StampedeClient {
     });
     this.#requests = new Requests({
       send: (message) => this.#connection.send(message),
-      attemptTimeoutMs: options.requestTimeoutMs ?? REQUEST_TIMEOUT_MS,
+      attemptTimeoutMs,
       onSlow: () => this.#sync.probe(),
     });
     this.#keyed = new KeyedRequests(this.#requests, random);
@@ -253,8 +263,8 @@ export class StampedeClient {
    * attempt, unless the server asked for it.
    */
   reconnect(): void {
-    if (this.#connection.state.at === 'waiting') this.#connection.hurry();
-    else this.#connection.restart('Requested by the caller.');
+    this.#connection.hurry();
+    this.#connection.restart('Requested by this client.');
   }
 
   /**
@@ -262,9 +272,8 @@ export class StampedeClient {
    * call it when they return from the background.
    */
   wake(): void {
-    const { at } = this.#connection.state;
-    if (at === 'waiting') this.#connection.hurry(WAKE_JITTER_MS);
-    if (at !== 'open') return;
+    this.#connection.hurry(WAKE_JITTER_MS);
+    if (this.#connection.state.at !== 'open') return;
     if (this.#connection.silentMs > this.#idleMs) this.#connection.restart('Silent for too long.');
     else this.#sync.probe();
   }
@@ -282,14 +291,12 @@ export class StampedeClient {
   }
 
   #onState(state: ConnectionState): void {
-    if (state.at === 'waiting' || state.at === 'closed') {
+    if ('code' in state) {
       this.#sync.stop();
       this.#refreshes.stop();
       this.#gaps.disconnected();
-      this.#requests.disconnected();
+      this.#requests.disconnected(state.at === 'closed' ? state.reason : null);
       if (state.at === 'closed') {
-        this.#requests.close(state.reason);
-        this.#hearts.stop();
         this.#stopWatching();
       }
     }
@@ -350,7 +357,7 @@ export class StampedeClient {
         this.#model.applyWaits(message.waits);
         break;
       case 'bye':
-        this.#movedTo = message.url === undefined ? null : gatewayBaseOrNull(message.url);
+        this.#movedTo = gatewayBase(message.url);
         this.#emitter.emit('bye', message);
         return;
       default:

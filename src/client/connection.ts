@@ -2,7 +2,7 @@
  * The connection to a gateway. Reconnects after a loss as the policy of the close code says, with
  * full jitter, and not before the time that the server sent.
  */
-import { closePolicy, OVERLOADED, TOKEN_EXPIRED } from '../protocol/close-codes.ts';
+import { closePolicy, FORBIDDEN, OVERLOADED, TOKEN_EXPIRED } from '../protocol/close-codes.ts';
 import {
   type Bye,
   type ClientMessage,
@@ -13,6 +13,7 @@ import {
 import { Backoff, boundedMs } from './backoff.ts';
 import { monotonicNowMs } from './clock.ts';
 import type { ClientCodec } from './codec.ts';
+import { type Failed, failed, NOT_CONNECTED } from './outcome.ts';
 import type { TokenSource } from './token-source.ts';
 
 /** The used part of a WebSocket, of browsers and of the `ws` package. */
@@ -63,8 +64,8 @@ const WELCOME_TIMEOUT_MS = 30_000;
 const RETRY_MIN_MS = 1_000;
 /** A connection that is open for this long resets the backoff. */
 const STABLE_AFTER_MS = 5_000;
-/** So many fetched tokens in a row may be refused as expired. */
-const EXPIRED_TOKENS_MAX = 3;
+/** So many fetched tokens in a row may be refused. */
+const REFUSED_TOKENS_MAX = 3;
 const CLOSED_BY_US = 1000;
 const ABNORMAL = 1006;
 /** Many clients may wake at once, so the next attempt of each is within this time. */
@@ -73,7 +74,7 @@ export const WAKE_JITTER_MS = 500;
 export class Connection {
   readonly #options: ConnectionOptions;
   readonly #backoff: Backoff;
-  #state: ConnectionState = { at: 'connecting', attempt: 0 };
+  state: ConnectionState = { at: 'connecting', attempt: 0 };
   #socket: SocketLike | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #stableTimer: ReturnType<typeof setTimeout> | undefined;
@@ -82,16 +83,14 @@ export class Connection {
   #notBefore = 0;
   /** The local time of the next attempt. */
   #attemptAt = 0;
-  #expiredTokens = 0;
+  #refusedTokens = 0;
+  /** The limit of the server for one message. */
+  #maxBytes = Infinity;
   #receivedAtWall = 0;
 
   constructor(options: ConnectionOptions) {
     this.#options = options;
     this.#backoff = new Backoff(options.random);
-  }
-
-  get state(): ConnectionState {
-    return this.#state;
   }
 
   /** How long nothing arrived, on the wall clock, which goes on while the machine is suspended. */
@@ -100,19 +99,23 @@ export class Connection {
   }
 
   start(): void {
-    if (this.#state.at !== 'closed') this.#connect();
+    if (this.state.at !== 'closed') this.#connect();
   }
 
-  /** Returns false, and sends nothing, without an open connection. */
-  send(message: ClientMessage): boolean {
-    if (this.#state.at !== 'open' || !this.#socket) return false;
-    this.#socket.send(this.#options.codec.encode(message));
-    return true;
+  /** Returns why it sends nothing: there is no open connection, or the server would refuse the size. */
+  send(message: ClientMessage): Failed | undefined {
+    if (this.state.at !== 'open') return NOT_CONNECTED;
+    const data = this.#options.codec.encode(message);
+    // One character for each byte of UTF-8. React Native may have no TextEncoder.
+    const bytes = typeof data === 'string' ? encodeURI(data).replace(/%../g, '_') : data;
+    if (bytes.length > this.#maxBytes)
+      return failed('invalid_message', `It has ${bytes.length} bytes; at most ${this.#maxBytes} are allowed.`);
+    this.#socket?.send(data);
   }
 
   /** Drops a dead or inconsistent connection and reconnects. */
   restart(reason: string): void {
-    if (this.#state.at === 'open' || this.#state.at === 'connecting') this.#lost(ABNORMAL, reason);
+    if (this.#socket) this.#lost(ABNORMAL, reason);
   }
 
   /** Restarts after messages that are inconsistent. */
@@ -123,17 +126,17 @@ export class Connection {
 
   /** Ends the wait for the next attempt soon, but not before the server's time. */
   hurry(jitterMs = 0): void {
-    if (this.#state.at !== 'waiting') return;
+    if (this.state.at !== 'waiting') return;
     const now = monotonicNowMs();
     const withinMs = this.#options.random() * jitterMs;
     const inMs = Math.min(this.#attemptAt - now, Math.max(this.#notBefore - now, withinMs));
     clearTimeout(this.#timer);
     if (inMs <= 0) this.#connect();
-    else this.#wait({ ...this.#state, retryInMs: Math.round(inMs) });
+    else this.#wait({ ...this.state, retryInMs: Math.round(inMs) });
   }
 
   close(): void {
-    if (this.#state.at !== 'closed') this.#finish(CLOSED_BY_US, 'Closed by this client.');
+    if (this.state.at !== 'closed') this.#finish(CLOSED_BY_US, 'Closed by this client.');
   }
 
   #connect(): void {
@@ -145,9 +148,9 @@ export class Connection {
     // A listener, or the token function, may have closed the client.
     const { tokens } = this.#options;
     tokens.current(bye?.pass).then(
-      (token) => this.#state === attempt && this.#open(token, bye),
+      (token) => this.state === attempt && this.#open(token, bye),
       (error: unknown) => {
-        if (this.#state !== attempt) return;
+        if (this.state !== attempt) return;
         if (tokens.isRenewable) this.#lost(ABNORMAL, `The token could not be fetched: ${error}`);
         else this.#finish(ABNORMAL, `${error}`);
       },
@@ -169,7 +172,8 @@ export class Connection {
     socket.binaryType = 'arraybuffer';
     this.#socket = socket;
     socket.onmessage = ({ data }: { data: unknown }) => this.#received(data);
-    socket.onclose = ({ code, reason }: { code: number; reason: string }) => this.#lost(code, reason);
+    socket.onclose = ({ code, reason }: { code: number; reason: string }) =>
+      this.#lost(code, reason || 'No connection. Is `url` the gateway?');
     // A close event follows. Only the `ws` package reports the HTTP status of a refused upgrade.
     socket.onerror = (event: { message?: unknown }) => {
       const status = /server response: (\d{3})/.exec(String(event.message))?.[1];
@@ -179,7 +183,7 @@ export class Connection {
     };
     const giveUpAfter = (ms: number): void => {
       clearTimeout(this.#timer);
-      this.#timer = setTimeout(() => this.#lost(ABNORMAL, 'The server sent no welcome in time.'), ms);
+      this.#timer = setTimeout(() => this.#lost(ABNORMAL, 'No welcome arrived in time.'), ms);
     };
     giveUpAfter(UPGRADE_TIMEOUT_MS);
     const welcomeMs = WELCOME_TIMEOUT_MS * (1 + this.#backoff.attempts);
@@ -200,8 +204,10 @@ export class Connection {
   #apply(message: ServerMessage): void {
     if (message.t === 'welcome') {
       clearTimeout(this.#timer);
-      this.#expiredTokens = 0;
-      this.#stableTimer = setTimeout(() => this.#backoff.reset(), STABLE_AFTER_MS);
+      this.#refusedTokens = 0;
+      this.#maxBytes = message.limits.frameBytes;
+      this.#options.tokens.isAccepted = true;
+      this.#stableTimer = setTimeout(() => (this.#backoff.attempts = 0), STABLE_AFTER_MS);
       this.#enter({ at: 'open' });
     } else if (message.t === 'bye') {
       this.#bye = message;
@@ -226,13 +232,15 @@ export class Connection {
     this.#enter(state);
   }
 
-  /** Returns whether the next attempt has a new token. A function may return expired ones. */
+  /** Returns whether the next attempt has a new token. A function may return wrong ones. */
   #renewsToken(code: number): boolean {
     const { tokens } = this.#options;
-    if (code !== TOKEN_EXPIRED || !tokens.isRenewable) return false;
-    tokens.expire();
-    this.#expiredTokens += 1;
-    return this.#expiredTokens <= EXPIRED_TOKENS_MAX;
+    const isWrong = code === TOKEN_EXPIRED || (code === FORBIDDEN && !tokens.isAccepted);
+    if (!isWrong || !tokens.isRenewable) return false;
+    tokens.keep();
+    tokens.isAccepted = false;
+    this.#refusedTokens += 1;
+    return this.#refusedTokens <= REFUSED_TOKENS_MAX;
   }
 
   #finish(code: number, reason: string): void {
@@ -256,7 +264,7 @@ export class Connection {
   }
 
   #enter(state: ConnectionState): void {
-    this.#state = state;
+    this.state = state;
     this.#options.onState(state);
   }
 }

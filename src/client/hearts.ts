@@ -23,10 +23,4 @@ export class Hearts {
       if (n > 0) this.#send(n);
     }, FLUSH_MS);
   }
-
-  stop(): void {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
-    this.#count = 0;
-  }
 }

@@ -53,9 +53,9 @@ export class KeyedRequests {
     try {
       name = JSON.stringify([options.key, read(options)]);
       deadlineMs = Math.min(options.deadlineMs ?? DEADLINE_MS, WAIT_MAX_MS);
-      if (!(deadlineMs <= WAIT_MAX_MS)) throw new TypeError('deadlineMs');
-    } catch (error) {
-      return { key: '', outcome: failed('invalid_message', `Wrong arguments: ${error}`) };
+      if (!(deadlineMs <= WAIT_MAX_MS)) throw new TypeError();
+    } catch {
+      return { key: '', outcome: failed('invalid_message', 'An argument has a wrong type.') };
     }
     const [given, request] = JSON.parse(name);
     const intents = this.#intents;

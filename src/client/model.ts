@@ -183,7 +183,7 @@ export class Model implements ShowModel {
     const { show, product, sale } = event.data;
     switch (event.type) {
       case 'product.removed':
-        this.products.delete(idOf(product));
+        this.products.delete(product as string);
         break;
       case 'announcement':
         this.announcement = event.data.text ? ({ ...event.data, at: event.at } as Announcement) : null;
@@ -196,7 +196,7 @@ export class Model implements ShowModel {
         this.#removeChat(event.data);
         break;
       default:
-        if (isObject(product)) this.products.set(idOf(product), product as unknown as Product);
+        if (isObject(product)) this.products.set(product.id as string, product as unknown as Product);
         if (isObject(sale)) this.#applySale(sale as unknown as SaleView);
     }
     if (isObject(show)) this.show = show as unknown as ShowView;
@@ -256,8 +256,7 @@ export class Model implements ShowModel {
 
   #trimEnded(): void {
     const ended = [...this.reservations.values()].filter(isEnded);
-    for (const { id } of ended.slice(0, Math.max(0, ended.length - ENDED_RESERVATIONS_KEPT)))
-      this.reservations.delete(id);
+    for (const { id } of ended.slice(0, -ENDED_RESERVATIONS_KEPT)) this.reservations.delete(id);
   }
 }
 
@@ -270,8 +269,3 @@ export const waitKey = (sale: string, sku: string): string => `${sale}/${sku}`;
 
 const isEnded = ({ state }: ReservationView): boolean => state === 'released' || state === 'expired';
 const isObject = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null;
-
-function idOf(value: unknown): string {
-  if (typeof value === 'string') return value;
-  return isObject(value) && typeof value.id === 'string' ? value.id : '';
-}

@@ -14,13 +14,13 @@ export interface ClientFailure extends Omit<Failure, 'code'> {
 }
 
 /** The result of a request. No promise of it rejects: wrong arguments get `invalid_message`. */
-export type Outcome<T> =
-  | { readonly ok: true; readonly value: T }
-  | { readonly ok: false; readonly error: ClientFailure };
+export type Outcome<T> = { readonly ok: true; readonly value: T } | Failed;
 
-export const failed = (
-  code: ClientErrorCode,
-  message: string,
-): { readonly ok: false; readonly error: ClientFailure } => ({ ok: false, error: { code, message } });
+export interface Failed {
+  readonly ok: false;
+  readonly error: ClientFailure;
+}
+
+export const failed = (code: ClientErrorCode, message: string): Failed => ({ ok: false, error: { code, message } });
 
 export const NOT_CONNECTED = failed('disconnected', 'Not connected: nothing was sent.');

@@ -60,12 +60,14 @@ export class RefreshLoop {
 
   /** Returns when the new token expires, or null if there is none. */
   async #refresh(): Promise<number | null> {
-    const token = await this.#options.tokens.renew().catch(() => null);
+    const { tokens, refresh } = this.#options;
+    const token = await tokens.fetch().catch(() => null);
     if (token === null) return null;
-    const outcome = await this.#options.refresh(token);
+    const outcome = await refresh(token);
+    // A refused token must not replace one that is valid.
     if (!outcome.ok) return null;
+    tokens.keep(token);
     this.#options.onRefreshed(outcome.value.data);
-    const expiresAt = outcome.value.data?.expiresAt;
-    return typeof expiresAt === 'number' ? expiresAt : null;
+    return (outcome.value.data?.expiresAt ?? null) as number | null;
   }
 }

@@ -6,11 +6,11 @@
 import { IN_FLIGHT_PER_CONNECTION_MAX } from '../protocol/limits.ts';
 import type { ClientMessage, ErrorMessage, Ok } from '../protocol/messages.ts';
 import { boundedMs } from './backoff.ts';
-import { type ClientFailure, failed, NOT_CONNECTED, type Outcome } from './outcome.ts';
+import { type ClientFailure, type Failed, failed, NOT_CONNECTED, type Outcome } from './outcome.ts';
 
 export interface RequestsOptions {
-  /** Returns false without an open connection. */
-  readonly send: (message: ClientMessage) => boolean;
+  /** Returns why it sends nothing, such as `NOT_CONNECTED`. */
+  readonly send: (message: ClientMessage) => Failed | undefined;
   /** Wait this long for the reply to one attempt. */
   readonly attemptTimeoutMs: number;
   /** The first attempt of a keyed request got no reply in time: perhaps the connection is dead. */
@@ -31,15 +31,7 @@ interface Pending {
 }
 
 /** Failures after which the result is not known: repeating the key reveals it. */
-const REPEAT_AFTER: ReadonlySet<string> = new Set([
-  'redis_unavailable',
-  'redis_full',
-  'redis_readonly',
-  'idempotency_in_progress',
-  'overloaded',
-  'draining',
-  'internal',
-]);
+const REPEAT_AFTER = /^(redis_\w+|idempotency_in_progress|overloaded|draining|internal)$/;
 const REPEAT_PAUSE_MS = 400;
 
 export class Requests {
@@ -57,22 +49,19 @@ export class Requests {
 
   /** Sends once, now. Waits `patience` times as long as for other replies. */
   once(request: RequestBody, patience = 1): Promise<Outcome<Ok>> {
-    return this.#start(request, false, this.#options.attemptTimeoutMs * patience);
-  }
-
-  /** Sends when connected, and again after a lost connection, a timeout or a transient failure. */
-  repeat(request: RequestBody, deadlineMs: number): Promise<Outcome<Ok>> {
-    return this.#start(request, true, deadlineMs);
+    return this.repeat(request, this.#options.attemptTimeoutMs * patience, false);
   }
 
   /** Settles the request of a reply, or schedules its next attempt. */
   onReply(message: Ok | ErrorMessage): void {
-    const pending = typeof message.id === 'number' ? this.#byId.get(message.id) : undefined;
+    const pending = this.#byId.get(message.id as number);
     if (pending === undefined) return;
     if (message.t === 'ok') {
       this.#settle(pending, { ok: true, value: message });
-    } else if (pending.isKeyed && REPEAT_AFTER.has(message.code)) {
-      this.#retryLater(pending, boundedMs(message.retryAfterMs, REPEAT_PAUSE_MS * pending.attempts));
+    } else if (pending.isKeyed && REPEAT_AFTER.test(message.code)) {
+      this.#forgetAttempts(pending);
+      const pauseMs = boundedMs(message.retryAfterMs, REPEAT_PAUSE_MS * pending.attempts);
+      pending.attemptTimer = setTimeout(() => this.#attempt(pending), pauseMs);
     } else {
       this.#settle(pending, { ok: false, error: failureOf(message) });
     }
@@ -82,38 +71,42 @@ export class Requests {
     for (const pending of this.#pending) if (pending.isKeyed) this.#attempt(pending);
   }
 
-  disconnected(): void {
+  /** `closed`: why no connection follows. */
+  disconnected(closed: string | null): void {
+    this.#closed = closed;
     for (const pending of [...this.#pending]) {
       this.#forgetAttempts(pending);
-      if (!pending.isKeyed) this.#settle(pending, unknownAfter('The connection was lost before the reply.'));
+      if (closed === null && pending.isKeyed) continue;
+      const why = closed ?? 'The connection was lost before the reply.';
+      this.#settle(pending, pending.attempts > 0 ? unknownAfter(why) : failed('closed', why));
     }
   }
 
-  close(reason: string): void {
-    this.#closed = reason;
-    for (const pending of [...this.#pending]) {
-      this.#settle(pending, pending.attempts > 0 ? unknownAfter(reason) : failed('closed', reason));
-    }
-  }
-
-  async #start(request: RequestBody, isKeyed: boolean, deadlineMs: number): Promise<Outcome<Ok>> {
+  /** Sends when connected, and again after a lost connection, a timeout or a transient failure. */
+  async repeat(request: RequestBody, deadlineMs: number, isKeyed = true): Promise<Outcome<Ok>> {
     if (this.#closed !== null) return failed('closed', this.#closed);
     if (this.#pending.size >= IN_FLIGHT_PER_CONNECTION_MAX)
       return failed('queue_full', 'Too many requests are pending.');
     return new Promise((resolve) => {
       const pending: Pending = { request, isKeyed, settle: resolve, attempts: 0 };
       this.#pending.add(pending);
-      pending.deadlineTimer = setTimeout(() => this.#giveUp(pending), deadlineMs);
-      const sent = this.#attempt(pending);
-      if (!sent && !isKeyed) this.#settle(pending, NOT_CONNECTED);
+      pending.deadlineTimer = setTimeout(() => {
+        this.#settle(pending, pending.attempts > 0 ? unknownAfter('No reply arrived in time.') : NOT_CONNECTED);
+      }, deadlineMs);
+      this.#attempt(pending);
     });
   }
 
-  #attempt(pending: Pending): boolean {
+  #attempt(pending: Pending): void {
     clearTimeout(pending.attemptTimer);
     this.#lastId += 1;
     const id = this.#lastId;
-    if (!this.#options.send({ ...pending.request, id } as ClientMessage)) return false;
+    const refusal = this.#options.send({ ...pending.request, id } as ClientMessage);
+    if (refusal !== undefined) {
+      // A keyed request waits for the connection.
+      if (!pending.isKeyed || refusal !== NOT_CONNECTED) this.#settle(pending, refusal);
+      return;
+    }
     this.#byId.set(id, pending);
     pending.attempts += 1;
     if (pending.isKeyed)
@@ -122,17 +115,6 @@ export class Requests {
         if (pending.attempts === 1) this.#options.onSlow();
         this.#attempt(pending);
       }, this.#options.attemptTimeoutMs);
-    return true;
-  }
-
-  #retryLater(pending: Pending, pauseMs: number): void {
-    this.#forgetAttempts(pending);
-    pending.attemptTimer = setTimeout(() => this.#attempt(pending), pauseMs);
-  }
-
-  #giveUp(pending: Pending): void {
-    const advice = pending.isKeyed ? ' Make the same call again.' : '';
-    this.#settle(pending, pending.attempts > 0 ? unknownAfter('No reply arrived in time.', advice) : NOT_CONNECTED);
   }
 
   #forgetAttempts(pending: Pending): void {
@@ -148,6 +130,5 @@ export class Requests {
   }
 }
 
-const unknownAfter = (what: string, advice = '') =>
-  failed('unknown_outcome', `${what} The request may have succeeded.${advice}`);
+const unknownAfter = (what: string) => failed('unknown_outcome', `${what} The request may have succeeded.`);
 const failureOf = ({ t: _type, id: _id, at: _at, ...failure }: ErrorMessage): ClientFailure => failure;

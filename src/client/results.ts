@@ -27,9 +27,9 @@ export function reservationResult(
 
 /** Refuses text above the limit of the server, which is Infinity before the first welcome. */
 export const chatRefusal = (text: unknown, max: number) => {
-  if (typeof text !== 'string') return failed('invalid_message', 'Wrong arguments: not a text.');
+  if (typeof text !== 'string') return failed('invalid_message', 'An argument has a wrong type.');
   return text.length > max
-    ? failed('invalid_message', `A message has at most ${max} characters, not ${text.length}.`)
+    ? failed('invalid_message', `It has ${text.length} characters; at most ${max} are allowed.`)
     : null;
 };
 

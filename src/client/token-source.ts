@@ -6,16 +6,18 @@ export type TokenOption = string | (() => string | Promise<string>);
 /** A function that takes longer has failed. */
 const FETCH_TIMEOUT_MS = 15_000;
 
-/** Returns a text that a subprotocol may contain; an error page is none. The error hides it. */
+/** Returns the three parts of a JSON Web Token; "Unauthorized" is none. The error hides the text. */
 function tokenOf(text: unknown): string {
-  const token = typeof text === 'string' ? text.trim() : '';
-  if (!/^[\w.~!#$%&'*+^`|-]+$/.test(token)) throw new TypeError('The text is not a token.');
+  const token = `${text}`.trim();
+  if (!/^[\w-]+(\.[\w-]+){2}$/.test(token)) throw new TypeError('The text is not a token.');
   return token;
 }
 
 export class TokenSource {
   readonly #option: TokenOption | undefined;
   #token: string | undefined;
+  /** A server has accepted the token. */
+  isAccepted = false;
 
   constructor(option: TokenOption | undefined) {
     this.#option = option;
@@ -28,27 +30,28 @@ export class TokenSource {
   /** Returns the pass, or the known token; fetches one if there is none. Rejects if that fails. */
   async current(pass = this.#token): Promise<string | undefined> {
     if (pass !== undefined || !this.#option) return pass;
-    return this.isRenewable ? this.renew() : tokenOf(this.#option);
+    const token = this.isRenewable ? await this.fetch() : tokenOf(this.#option);
+    this.keep(token);
+    return token;
   }
 
-  /** Calls the token function. Rejects if that fails, and keeps the one of before. */
-  async renew(): Promise<string> {
+  /** Returns a new token of the token function, which is not yet kept. Rejects if that fails. */
+  async fetch(): Promise<string> {
     const fetchToken = this.#option as () => string | Promise<string>;
     let timer: ReturnType<typeof setTimeout> | undefined;
     const late = new Promise<never>((_, reject) => {
-      const error = new Error(`The token function did not return within ${FETCH_TIMEOUT_MS / 1000} s.`);
+      const error = new Error(`The token function took over ${FETCH_TIMEOUT_MS / 1000} s.`);
       timer = setTimeout(() => reject(error), FETCH_TIMEOUT_MS);
     });
     try {
-      this.#token = tokenOf(await Promise.race([fetchToken(), late]));
-      return this.#token;
+      return tokenOf(await Promise.race([fetchToken(), late]));
     } finally {
       clearTimeout(timer);
     }
   }
 
-  /** The server refused the token: it has expired. */
-  expire(): void {
-    this.#token = undefined;
+  /** Uses this token from now on; none: it was refused, so the next one is fetched. */
+  keep(token?: string): void {
+    this.#token = token;
   }
 }

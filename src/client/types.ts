@@ -7,15 +7,18 @@ import type { TokenOption } from './token-source.ts';
 
 /** Where and as whom a client connects. */
 export interface ClientOptions {
-  /** URL of the gateway, `ws://host:port` or `wss://...`; http(s) counts as ws(s). */
+  /**
+   * URL of the gateway, `ws://host:port` or `wss://...`; http(s) counts as ws(s). Keep a path
+   * prefix, leave out `/v1/shows/...`.
+   */
   readonly url: string;
   /** The id of the show. */
   readonly show: string;
   /**
    * A viewer token, or a function that fetches one. It is called for the first connection, about a
-   * minute before the token expires, and after the server reported that it has expired; a fixed
-   * token ends the client then. Without a token you are a guest, who may only watch if the show
-   * allows it.
+   * minute before the token expires, and after the server refused the token: as expired, or with
+   * 4202 if it was never accepted. With a fixed token the client closes then. Without a token you
+   * are a guest, who may only watch if the show allows it.
    */
   readonly token?: TokenOption | undefined;
   /**

@@ -4,8 +4,6 @@
  * `client.wake()` themselves.
  */
 
-type Listen = (type: string, listener: () => void, options: { signal: AbortSignal }) => void;
-
 const TICK_MS = 5_000;
 /** A tick that is later than this missed its time: the machine or the page was suspended. */
 const LATE_MS = 3_000;
@@ -13,23 +11,22 @@ const LATE_MS = 3_000;
 /** Calls `wake` after each sign. Returns a function that ends it. */
 export function watchForWake(wake: () => void): () => void {
   const { document, addEventListener } = globalThis as {
-    document?: { readonly visibilityState?: string; readonly addEventListener: Listen };
-    addEventListener?: Listen;
+    document?: { readonly visibilityState?: string };
+    addEventListener?: (type: string, listener: (event: { type: string }) => void, options: object) => void;
   };
   if (!document || !addEventListener) return () => {};
   const ending = new AbortController();
-  const onVisible = (): void => {
-    if (document.visibilityState !== 'hidden') wake();
+  const onSign = (event?: { type: string }): void => {
+    if (event?.type === 'online' || document.visibilityState !== 'hidden') wake();
   };
-  document.addEventListener('visibilitychange', onVisible, ending);
-  document.addEventListener('resume', wake, ending);
-  addEventListener('online', wake, ending);
-  addEventListener('pageshow', wake, ending);
+  // Events of the document pass the window on their way.
+  for (const type of ['visibilitychange', 'resume', 'online', 'pageshow'])
+    addEventListener(type, onSign, { signal: ending.signal, capture: true });
   let tickedAt = Date.now();
   const ticks = setInterval(() => {
     const lateMs = Date.now() - tickedAt - TICK_MS;
     tickedAt = Date.now();
-    if (lateMs > LATE_MS) onVisible();
+    if (lateMs > LATE_MS) onSign();
   }, TICK_MS);
   return () => {
     clearInterval(ticks);

@@ -6,6 +6,7 @@ export type Policy = 'fix' | 'retry' | 'resume' | 'stop';
 // Those that the SDK uses are constants, because a bundler keeps all of an object.
 export const OVERLOADED = 4100;
 export const TOKEN_EXPIRED = 4201;
+export const FORBIDDEN = 4202;
 
 /** WebSocket close codes (private range of RFC 6455). Their hundreds are the policy. */
 export const CLOSE = /* @__PURE__ */ Object.freeze({
@@ -17,7 +18,7 @@ export const CLOSE = /* @__PURE__ */ Object.freeze({
   redis_unavailable: 4101,
   bad_frames: 4200,
   token_expired: TOKEN_EXPIRED,
-  forbidden: 4202,
+  forbidden: FORBIDDEN,
   show_gone: 4203,
   replaced: 4204,
 } as const);

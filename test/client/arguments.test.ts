@@ -5,7 +5,7 @@ import t from 'tap';
 import { WebSocket } from 'ws';
 import { connect } from '../../src/client/index.ts';
 import { msgpack } from '../../src/client/msgpack.ts';
-import { startLiveEngine } from '../support/live-engine.ts';
+import { SHOW, startLiveEngine } from '../support/live-engine.ts';
 import { joined } from './scripted-server.ts';
 
 type Untyped = Record<string, (...args: unknown[]) => unknown>;
@@ -40,8 +40,28 @@ for (const [name, codec] of Object.entries({ JSON: undefined, MessagePack: msgpa
       t.match(outcome, { ok: false, error: { code: 'invalid_message', message: /\w/ } }, `${method} ${inspect(args)}`);
       await sleep(30); // below the limit of requests
     }
+    t.match(await client.reserve({ sale: 'flash' } as never), { error: { message: 'An argument has a wrong type.' } });
     t.match(await client.chat('still here'), { ok: true });
     t.equal(client.stats.connects, 1);
+  });
+
+for (const [name, codec] of Object.entries({ JSON: undefined, MessagePack: msgpack }))
+  t.test(`a request above the size limit of the server is refused before it is sent, in ${name}`, async (t) => {
+    const engine = await startLiveEngine(t);
+    const early = connect({ url: engine.gatewayUrl, show: SHOW, token: await engine.token('bo'), codec, WebSocket });
+    t.teardown(() => early.close());
+    const client = await engine.join('ana', { codec });
+    const refused = { ok: false, error: { code: 'invalid_message', message: /at most 16384 are allowed/ } };
+    const many = Array.from({ length: 9_000 }, () => ({ sku: 'é', qty: 1 }));
+    const since = performance.now();
+    t.match(await early.reserve({ sale: 'flash', lines: many }), refused, 'also before the welcome');
+    t.match(await client.reserve({ sale: 'é'.repeat(8_200), lines }), refused, 'in bytes, not in characters');
+    t.match(await client.release('x'.repeat(200_000)), refused);
+    t.ok(performance.now() - since < 5_000, 'without repeating it');
+    const fits = await client.reserve({ sale: 'x'.repeat(16_000), lines });
+    t.notMatch(fits, refused, 'the server judges a smaller one');
+    t.match(await client.chat('still here'), { ok: true });
+    t.same([client.stats.connects, early.stats.connects], [1, 1]);
   });
 
 t.test('hearts of a wrong type count as none, and no sale has a countdown of them', async (t) => {
@@ -66,4 +86,16 @@ t.test('a listener that is no function, and options without an address or a show
   for (const show of [undefined, null, '']) {
     t.throws(() => connect({ url: server.url, show: show as never, WebSocket }), { message: /show/ });
   }
+  const options = { url: server.url, show: 'demo', WebSocket };
+  for (const [name, wrong] of [
+    ['url', `${server.url}/v1/shows/demo`],
+    ['url', `${server.url}?a=b`],
+    ['show', 5],
+    ['token', {}],
+    ['codec', 'msgpack'],
+    ['requestTimeoutMs', {}],
+    ['WebSocket', {}],
+    ['random', 0.5],
+  ] as const)
+    t.throws(() => connect({ ...options, [name]: wrong } as never), { name: 'TypeError', message: `"${name}"` });
 });

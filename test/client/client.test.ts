@@ -32,7 +32,7 @@ t.test('a client joins with subprotocol and token and learns its identity', asyn
   const client = join(t, server.url.replace('ws:', 'http:'));
   await next(client, 'welcome');
   const [visit] = server.visits;
-  t.same(visit?.protocols, ['stampede.v1.json', 'token.abc.def']);
+  t.same(visit?.protocols, ['stampede.v1.json', 'token.abc.def.ghi']);
   t.same([visit?.url.pathname, visit?.url.search], ['/v1/shows/demo', ''], 'the first connection has no position');
   t.equal(client.you?.name, 'Ana');
   t.equal(client.model.show?.title, 'Demo');
@@ -340,7 +340,7 @@ t.test('options may be undefined; chat above the limit of the server is refused 
   const given = { token: undefined, codec: undefined, requestTimeoutMs: undefined, random: undefined };
   const { server, client } = await joined(t, {}, given);
   t.match(await client.chat('x'.repeat(281)), {
-    error: { code: 'invalid_message', message: 'A message has at most 280 characters, not 281.' },
+    error: { code: 'invalid_message', message: 'It has 281 characters; at most 280 are allowed.' },
   });
   t.same(server.visits[0]?.received, []);
 });

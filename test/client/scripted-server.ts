@@ -32,7 +32,7 @@ export const WELCOME: Welcome = {
   chat: [],
   you: { user: 'u1', name: 'Ana', role: 'buyer', expiresAt: null, reservations: [], waits: [] },
   limits: {
-    frameBytes: 1,
+    frameBytes: 16_384,
     chatChars: 280,
     chatPerSecond: 1,
     requestsPerSecond: 1,
@@ -100,7 +100,7 @@ export async function serve(t: Test, script: Script = {}): Promise<ScriptedServe
 
 /** Connects without jitter. */
 export function join(t: Test, url: string, more: Partial<ClientOptions> = {}): StampedeClient {
-  const client = connect({ url, show: 'demo', token: 'abc.def', WebSocket, random: () => 0, ...more });
+  const client = connect({ url, show: 'demo', token: 'abc.def.ghi', WebSocket, random: () => 0, ...more });
   t.teardown(() => client.close());
   return client;
 }
