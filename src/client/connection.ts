@@ -102,7 +102,7 @@ export class Connection {
     if (this.state.at !== 'closed') this.#connect();
   }
 
-  /** Returns why it sends nothing: there is no open connection, or the server would refuse the size. */
+  /** Returns why it sends nothing: without a connection, or above the size limit of the server. */
   send(message: ClientMessage): Failed | undefined {
     if (this.state.at !== 'open') return NOT_CONNECTED;
     const data = this.#options.codec.encode(message);

@@ -3,15 +3,19 @@
  *
  *     const client = connect({ url, show, token, codec: msgpack });
  */
-import { Decoder, Encoder } from '@msgpack/msgpack';
+import { decode, Encoder } from '@msgpack/msgpack';
 import { asMessage, bytesOf, type ClientCodec } from './codec.ts';
 
 const encoder = new Encoder({ ignoreUndefined: true });
-const decoder = new Decoder();
+
+/** Refuses a list that claims more items than there are bytes: memory is reserved for them. */
+function unpack(bytes: Uint8Array): unknown {
+  return decode(bytes, { maxArrayLength: bytes.length, maxMapLength: bytes.length });
+}
 
 /** MessagePack, for the option `codec`. Plain MessagePack, not compressed. */
 export const msgpack: ClientCodec = {
   variant: 'msgpack',
   encode: (message) => encoder.encode(message),
-  decode: (data) => asMessage(decoder.decode(bytesOf(data))),
+  decode: (data) => asMessage(unpack(bytesOf(data))),
 };

@@ -6,7 +6,7 @@ export type TokenOption = string | (() => string | Promise<string>);
 /** A function that takes longer has failed. */
 const FETCH_TIMEOUT_MS = 15_000;
 
-/** Returns the three parts of a JSON Web Token; "Unauthorized" is none. The error hides the text. */
+/** Returns a text of three parts, as a JSON Web Token has. The error hides the text. */
 function tokenOf(text: unknown): string {
   const token = `${text}`.trim();
   if (!/^[\w-]+(\.[\w-]+){2}$/.test(token)) throw new TypeError('The text is not a token.');

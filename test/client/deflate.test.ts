@@ -4,6 +4,7 @@ import { encode } from '@msgpack/msgpack';
 import t from 'tap';
 import { deflate } from '../../src/client/deflate.ts';
 import type { StampedeClient } from '../../src/client/index.ts';
+import { msgpack } from '../../src/client/msgpack.ts';
 import { DEFLATE_MARK, INFLATED_BYTES_MAX } from '../../src/protocol/limits.ts';
 import { SHOW, startLiveEngine } from '../support/live-engine.ts';
 import { until } from '../support/until.ts';
@@ -48,6 +49,16 @@ t.test('a message that inflates to more than 1 MiB is refused, the largest is re
   t.throws(() => deflate.decode(compressed(Buffer.alloc(64 * 2 ** 20, 'a'))), /more than 1048576 bytes/);
   const stored = Buffer.concat([Uint8Array.of(DEFLATE_MARK), deflateRawSync(frame(chars + 1), { level: 0 })]);
   t.throws(() => deflate.decode(stored), 'also without compression');
+  const bomb = compressed(Buffer.alloc(2 ** 28, 'a'));
+  const since = performance.now();
+  t.throws(() => deflate.decode(bomb), /more than 1048576 bytes/);
+  t.ok(performance.now() - since < 1_000, 'it stops at the limit');
+});
+
+t.test('a list that claims more items than the message has bytes is refused', async (t) => {
+  const claims = Buffer.from('dd01c9c380'.repeat(2), 'hex'); // lists of 30 million items
+  t.throws(() => msgpack.decode(claims), /length exceeded/);
+  t.throws(() => msgpack.decode(Buffer.from('dfffffffff', 'hex')), /length exceeded/);
 });
 
 t.test('what is not a message is refused, and the next one is read', async (t) => {
