@@ -22,6 +22,7 @@ import type {
   ClientOptions,
   ClientStats,
   CountdownReading,
+  JoinRequest,
   KeyedOptions,
   ReserveRequest,
   ReserveResult,
@@ -228,9 +229,7 @@ export class StampedeClient {
    * Joins the waitlist of a sold-out SKU. When it is your turn, free units are held for you: a
    * `you` event with `offer` set, on any device. Refused with `units_free` while units are free.
    */
-  async joinWaitlist(
-    request: WaitlistRequest & { readonly qty?: number | undefined },
-  ): Promise<Outcome<WaitlistResult>> {
+  async joinWaitlist(request: JoinRequest): Promise<Outcome<WaitlistResult>> {
     const outcome = await this.#waitlist('join', request);
     if (outcome.ok) {
       const { sale, sku, qty = 1 } = request;
@@ -251,10 +250,10 @@ export class StampedeClient {
     return outcome;
   }
 
-  async #waitlist(op: 'join' | 'leave', request: WaitlistRequest & { readonly qty?: number | undefined }) {
-    const { key, outcome } = await this.#keyed.repeat(request, ({ sale, sku, qty }) => ({
-      ...{ t: 'waitlist', op, sale, sku, qty },
-    }));
+  async #waitlist(op: 'join' | 'leave', request: JoinRequest) {
+    const { key, outcome } = await this.#keyed.repeat(request, ({ sale, sku, qty }) => {
+      return { t: 'waitlist', op, sale, sku, qty };
+    });
     return waitlistResult(outcome, key);
   }
 
@@ -339,8 +338,7 @@ export class StampedeClient {
         break;
       }
       case 'error':
-        this.#requests.onReply(message);
-        return;
+        return this.#requests.onReply(message);
       case 'you':
         this.#model.applyReservation(message.reservation);
         this.#emitter.emit('you', this.#model.reservations.get(message.reservation.id) ?? message.reservation);

@@ -60,6 +60,11 @@ export interface WaitlistRequest extends KeyedOptions {
   readonly sku: string;
 }
 
+/** Which SKU to wait for, and how many units of it. Default: 1. */
+export interface JoinRequest extends WaitlistRequest {
+  readonly qty?: number | undefined;
+}
+
 /** The events of a client, by name, with what their listeners get. */
 export interface ClientEvents {
   /** Connected, and the server has sent your identity. Emitted after each reconnect too. */
