@@ -51,7 +51,7 @@ async function startShop(t: Test) {
       `/token?user=${user}`,
     );
     const frame = `<iframe title="show" width="380" height="700"
-      src="${shop.engineUrl}/watch/${SHOW}?embed=1&token=${token}"></iframe>`;
+      src="${shop.engineUrl}/watch/${SHOW}?embed=1&token=${searchParams.get('given') ?? token}"></iframe>`;
     const script = pathname === '/page' ? sample : '';
     response.writeHead(200, { 'content-type': 'text/html' }).end(`<!doctype html>${script}${frame}`);
   });
@@ -104,6 +104,11 @@ t.test('a token that expires during the visit is renewed, or the page says what 
   const late = await open(`${shopUrl}/page?user=Kim`, 'desktop');
   const lateFrame = late.page.frameLocator('iframe');
   await isConnected(lateFrame);
+  for (const given of ['TOKEN', '']) {
+    const { page } = await open(`${shopUrl}/page?user=Gil&given=${given}`, 'desktop');
+    await page.frameLocator('iframe').getByLabel('Your message').waitFor();
+    await page.context().close();
+  }
   const ana = await open(`${watchUrl}?tokenUrl=${tokenUrl('Ana')}`, 'phone');
   await isConnected(ana.page);
   const eve = await open(`${watchUrl}?tokenUrl=${tokenUrl('Eve')}`, 'phone');

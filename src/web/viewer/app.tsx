@@ -12,6 +12,7 @@ import { Composer } from './composer.tsx';
 import { Featured } from './featured.tsx';
 import { HoldsBar, HoldsSheet } from './holds.tsx';
 import { JoinSheet, ShowSheet, signInText } from './join.tsx';
+import { useKeptFocus } from './kept-focus.ts';
 import { canPayKept } from './kept-holds.ts';
 import { KeptList } from './kept-list.tsx';
 import { SaleChips } from './sale-chips.tsx';
@@ -55,6 +56,7 @@ export function App({ isEmbedded }: { isEmbedded: boolean }) {
 function Page({ isEmbedded }: { isEmbedded: boolean }) {
   const { store, show, sheet } = useViewer();
   useSpokenSales();
+  useKeptFocus();
   const shape = useSignal<VideoShape>('wide');
   const title = show.value?.title;
   useEffect(() => {
@@ -169,6 +171,7 @@ function Fatal({ code, text }: { code: number; text: string | null }) {
           t(code === 0 ? 'error.redis_unavailable' : 'fatal.other.text')}
       </EmptyState>
       {!isMissing && <KeptList />}
+      <Toast />
     </main>
   );
 }

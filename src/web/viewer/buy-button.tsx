@@ -119,7 +119,19 @@ function HoldButton(props: { reservation: string; item: string; look: ButtonLook
 }
 
 function RunningHold({ hold, item, look }: { hold: ReservationView; item: string; look: ButtonLook }) {
-  const { checkout } = useViewer();
+  const { checkout, releases } = useViewer();
+  if (checkout(hold) !== null && releases.at.value.has(hold.id))
+    return (
+      <Button
+        class='buy'
+        inactive
+        label={`${t('hold.releasing')}: ${item}`}
+        data={{ 'data-action': 'none' }}
+        onClick={() => notify(t('hold.releasingNext'))}
+      >
+        {t('hold.releasing')}
+      </Button>
+    );
   if (checkout(hold) !== null) return <PayButton hold={hold} item={item} look={look} />;
   return (
     <Button look='tonal' class='buy' inactive data={{ 'data-action': 'none' }} onClick={() => notify(t('hold.next'))}>
@@ -128,17 +140,11 @@ function RunningHold({ hold, item, look }: { hold: ReservationView; item: string
   );
 }
 
-/** A link to where the hold is paid. A release that can be undone ends with it. */
+/** A link to where the hold is paid. It is not there while a release can be undone. */
 export function PayButton({ hold, item, look }: { hold: ReservationView; item: string; look: ButtonLook }) {
-  const { checkout, releases } = useViewer();
+  const { checkout } = useViewer();
   return (
-    <Button
-      look={look}
-      class='buy'
-      href={checkout(hold) ?? ''}
-      data={{ 'data-action': 'pay' }}
-      onClick={() => releases.undo(hold.id)}
-    >
+    <Button look={look} class='buy' href={checkout(hold) ?? ''} data={{ 'data-action': 'pay' }}>
       <HoldTime text='buy.pay' hold={hold} item={item} />
     </Button>
   );

@@ -9,6 +9,8 @@ export interface Releases {
   readonly at: ReadonlySignal<ReadonlyMap<string, number>>;
   readonly start: (reservation: string) => void;
   readonly undo: (reservation: string) => void;
+  /** Does not wait any longer: the page is left. */
+  readonly sendAll: () => void;
 }
 
 /** `send`: sends the release of a hold. */
@@ -20,17 +22,20 @@ export function createReleases(serverNow: () => number, send: (reservation: stri
     timers.delete(reservation);
     at.value = new Map([...at.value].filter(([id]) => id !== reservation));
   };
+  const sendNow = (reservation: string): void => {
+    undo(reservation);
+    send(reservation);
+  };
   return {
     at,
     undo,
     start(reservation) {
       if (timers.has(reservation)) return;
       at.value = new Map(at.value).set(reservation, serverNow() + UNDO_MS);
-      const sendNow = (): void => {
-        undo(reservation);
-        send(reservation);
-      };
-      timers.set(reservation, setTimeout(sendNow, UNDO_MS));
+      timers.set(reservation, setTimeout(sendNow, UNDO_MS, reservation));
+    },
+    sendAll() {
+      for (const reservation of [...timers.keys()]) sendNow(reservation);
     },
   };
 }

@@ -32,6 +32,8 @@ const NO_TOKEN = 4202;
 const SHOW_NOT_FOUND = 4203;
 /** A shop that has not sent the token by then is asked in the background. */
 const TOKEN_PATIENCE_MS = 4_000;
+/** A parent page may not know the message: then its viewers are guests, and should not wait. */
+const PARENT_PATIENCE_MS = 600;
 const TOKEN_RETRY_MIN_MS = 1_000;
 
 export const phase = signal<Phase>({ at: 'loading' });
@@ -99,14 +101,16 @@ function begin(token: string | null): void {
 /** With `tokenUrl` the shop decides at each visit: another person may have logged in. */
 async function tokenOfVisit(again: boolean, current: number): Promise<string | null> {
   const given = again ? null : takeTokenFromAddress(show);
-  if (given !== null) return given;
-  const known = tabStorage.get(`token.${show}`);
-  if (!again && !hasTokenUrl) return known;
+  // In a frame, `token=TOKEN` is a page that waits for the question.
+  if (given !== null && (isToken(given) || !isFramed)) return given;
+  const known = given === null ? tabStorage.get(`token.${show}`) : null;
+  if (!again && !hasTokenUrl && (known !== null || !isFramed)) return known;
   const reply = nextToken();
-  const token = await Promise.race([reply.catch(() => undefined), sleep(TOKEN_PATIENCE_MS)]);
+  const patienceMs = hasTokenUrl || again ? TOKEN_PATIENCE_MS : PARENT_PATIENCE_MS;
+  const token = await Promise.race([reply.catch(() => undefined), sleep(patienceMs)]);
   if (token !== undefined) return token;
   if (known === null && current === visit) {
-    isTokenLate.value = true;
+    isTokenLate.value = hasTokenUrl || again || !watch.value?.guests;
     void followShop(reply, current);
   }
   return known;
@@ -191,6 +195,6 @@ function renewedFrom(first: string): () => Promise<string> {
 }
 
 function stop(): void {
-  running?.store.close();
+  running?.close();
   running = null;
 }

@@ -32,6 +32,7 @@ export function Shelf({ inSheet = false }: { inSheet?: boolean }) {
   const found = useComputed(() => search(viewer, query.value.trim(), inSheet));
   const [limit, end] = useGrowingLimit();
   const total = viewer.store.products.value.length;
+  if (total === 0 && viewer.show.value === null) return inSheet ? <p class='muted'>{t('connecting')}</p> : null;
   if (total === 0)
     return inSheet ? (
       <EmptyState icon='package' title={t('shop.emptyTitle')}>

@@ -52,6 +52,8 @@ export interface ViewerModel {
   readonly buyState: (sale: string, sku: string) => BuyState | null;
   readonly act: (action: Action, sale: string, sku: string, label: string) => Promise<void>;
   readonly releases: Releases;
+  /** Ends the connection. Holds whose release could still be undone stay. */
+  readonly close: () => void;
   /** Keys of offers, and ids of holds, with a request on its way. */
   readonly sending: ReadonlySignal<ReadonlySet<string>>;
   /** Has the time of a hold run out? Nothing can be done until its end is reported. */
@@ -152,6 +154,18 @@ export function createViewerModel(store: ShowStore, showId: string): ViewerModel
     if (!outcome.ok) notify(refusalText(outcome.error));
   }
 
+  const releases = createReleases(client.serverNow.bind(client), (reservation) => void release(reservation));
+  addEventListener('pagehide', releases.sendAll);
+  /** Without a connection no release can be sent. */
+  const keepReleasing = (): void => {
+    const kept = holds.peek().filter(({ id }) => releases.at.peek().has(id));
+    for (const { id } of kept) releases.undo(id);
+    if (kept.length > 0) notify(t('said.kept', { item: kept.map(itemsOf).join(', ') }));
+  };
+  effect(() => {
+    if (store.status.value.at === 'closed') keepReleasing();
+  });
+
   const checkout = (reservation: ReservationView): string | null => {
     const { id = '', checkoutUrl } = show.value ?? {};
     return checkoutUrl === undefined ? null : checkoutAddress(checkoutUrl, id, reservation);
@@ -223,7 +237,12 @@ export function createViewerModel(store: ShowStore, showId: string): ViewerModel
       setSending(key, false);
       if (text !== null) notify(text);
     },
-    releases: createReleases(client.serverNow.bind(client), (reservation) => void release(reservation)),
+    releases,
+    close() {
+      removeEventListener('pagehide', releases.sendAll);
+      keepReleasing();
+      store.close();
+    },
     sending,
     isTimeUp,
     ownMessages,

@@ -10,6 +10,8 @@ let timer: ReturnType<typeof setTimeout> | undefined;
 /** Shows a message for some seconds; screen readers read it when they are idle. */
 export function notify(message: string): void {
   text.value = message;
+  // What was said before may no longer be so.
+  said.value = '';
   clearTimeout(timer);
   timer = setTimeout(() => {
     text.value = '';
@@ -30,9 +32,9 @@ export function speak(message: string): void {
 export function Toast() {
   return (
     <>
-      <div role='status'>
-        {text.value !== '' && <div class='toast'>{text}</div>}
-        <span class='sr'>{said}</span>
+      <div role='status'>{text.value !== '' && <div class='toast'>{text}</div>}</div>
+      <div class='sr' role='status'>
+        {said}
       </div>
       <div class='sr' aria-live='assertive'>
         {spoken}
