@@ -68,7 +68,7 @@ export function writePackages(root, dist) {
       name: `@${name}/client`,
       description: 'The SDK for viewers of a Stampede show, for browsers and Node.js.',
       // The engine alone needs a narrower range.
-      ...{ ...common, engines: { node: '>=20' }, files: ['dist', 'API.md'] },
+      ...{ ...common, engines: { node: '>=20' }, files: ['dist', 'API.md', 'SPEC.md'] },
       sideEffects: false,
       exports: {
         '.': exportOf('index'),
@@ -80,6 +80,7 @@ export function writePackages(root, dist) {
     },
   });
   writeFileSync(join(dist, 'packages/client/API.md'), clientApiPage(root));
+  cpSync(join(root, 'src/protocol/SPEC.md'), join(dist, 'packages/client/SPEC.md'));
 
   const tester = reach(dist, ['bench/main.js', 'bench/generator/join.js']);
   // The servers that `compare` measures need libraries of the engine, which is a peer dependency,

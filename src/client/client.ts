@@ -153,7 +153,7 @@ export class StampedeClient {
     return this.#you;
   }
 
-  /** The connection: open, on the way there, or closed for good with a reason. */
+  /** The connection: connecting, open, waiting to reconnect, or closed for good. */
   get status(): ConnectionState {
     return this.#connection.state;
   }
@@ -277,7 +277,7 @@ export class StampedeClient {
     else this.#sync.probe();
   }
 
-  /** Closes for good; no event follows. Pending requests end with `closed` or `unknown_outcome`. */
+  /** Closes for good, after a last `status` and `change`. Pending requests: `unknown_outcome`. */
   close(): void {
     this.#connection.close();
   }

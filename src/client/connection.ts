@@ -30,8 +30,8 @@ export interface SocketLike {
 export type SocketClass = new (url: string, protocols: string[]) => SocketLike;
 
 /**
- * The state of a connection. `code` is the close code, `reason` a sentence of the server, or of the
- * client.
+ * The state of a connection. `code` is the close code, `reason` a text for logs, of the
+ * server or of the client.
  */
 export type ConnectionState =
   | { readonly at: 'connecting'; readonly attempt: number }

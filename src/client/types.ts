@@ -39,7 +39,10 @@ export interface ClientOptions {
 
 /** For requests that are repeated with the same key until a reply arrives. */
 export interface KeyedOptions {
-  /** Default: a random key. */
+  /**
+   * Default: a random key for each intent. The same call has it again until it has succeeded. Pass
+   * a stored `newKey()` to repeat a call after a reload.
+   */
   readonly key?: string | undefined;
   /**
    * Repeat for this long, at most 10 minutes. Then the outcome is `unknown_outcome`, or
@@ -143,6 +146,6 @@ export interface CountdownReading {
   readonly at: number;
   /** Never negative. */
   readonly remainingMs: number;
-  /** The error of the reading is at most +- this. */
+  /** The true value is within ± this. */
   readonly errorMs: number;
 }

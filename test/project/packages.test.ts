@@ -83,7 +83,8 @@ t.test('each package has a README and a license, no tests and no source maps', a
     const unwanted = files.filter((file) => /\/test\/|\.map$|\.test\.|\/results\/|\.png$/.test(file));
     t.same(unwanted, [], tarball);
   }
-  t.ok((await contents(tarballs.client)).includes('package/API.md'), 'the SDK has its API reference');
+  for (const page of ['API.md', 'SPEC.md'])
+    t.ok((await contents(tarballs.client)).includes(`package/${page}`), `the SDK has its ${page}`);
   t.same(
     (await contents(tarballs.engine)).filter((file) => file.startsWith('package/dist/bench')),
     [],
