@@ -68,8 +68,6 @@ export const LIMITS = Object.freeze({
   guestBytesPerSecond: 64 * 1024,
   guestBytesPerSecondPerConnection: 4 * 1024,
   guestBytesBurstSeconds: 32,
-  /** A guest who asks for a show that does not exist costs a room and a call of Redis. */
-  guestUnknownShowBytes: 16 * 1024,
   /** How fast an address loses what connections added that have closed. */
   guestPeakHalfLifeSeconds: 60,
   guestAddressesKeptMax: 50_000,
@@ -115,6 +113,9 @@ export const LIMITS = Object.freeze({
   /** A node does not ask Redis again for a show that did not exist. */
   unknownShowMs: 2_000,
   unknownShowsKeptMax: 500,
+  /** Shows that the guests of one address open on a node: each costs a room and a call of Redis. */
+  guestLookupsPerSecond: 10,
+  guestLookupsBurst: 200,
   /** Recently disconnected members stay cached, so that a reconnect storm needs no Redis read. */
   memberLingerMs: 30_000,
   membersLingeringMax: 20_000,

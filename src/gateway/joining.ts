@@ -63,10 +63,8 @@ export class Joiner {
   }
 
   private reject(connection: Connection, error: Failure): void {
-    const { metrics, guests, closer } = this.options;
-    metrics.joinsRefused.add(error.code);
-    if (error.code === 'show_not_found') guests.charge(connection, LIMITS.guestUnknownShowBytes);
-    closer.reject(connection, error);
+    this.options.metrics.joinsRefused.add(error.code);
+    this.options.closer.reject(connection, error);
   }
 
   /** Looks up the holdings of viewers who may have some. */

@@ -8,6 +8,8 @@ import { type Claims, isShowId } from '../auth/claims.ts';
 import type { Tokens } from '../auth/tokens.ts';
 import type { Health } from '../domain/health.ts';
 import { originTest } from '../domain/origin.ts';
+import { UserPace } from '../fanout/user-pace.ts';
+import { LIMITS } from '../limits.ts';
 import { type ErrorCode, type Failure, fail, ok, type Result } from '../protocol/codes.ts';
 import type { Room } from '../rooms/room.ts';
 import type { Rooms } from '../rooms/rooms.ts';
@@ -47,6 +49,11 @@ export interface UpgraderOptions {
 export class Upgrader {
   private readonly options: UpgraderOptions;
   private readonly delayed = new DelayedTokens();
+  /** By address of guests. */
+  private readonly lookUps = new UserPace({
+    perSecond: LIMITS.guestLookupsPerSecond,
+    burst: LIMITS.guestLookupsBurst,
+  });
   private readonly isAllowed: (origin: string) => boolean;
 
   constructor(options: UpgraderOptions) {
@@ -101,16 +108,26 @@ export class Upgrader {
       return fail('redis_unavailable', 'This node waits for Redis. Try again later.', {
         retryAfterMs: retryAfterMs(),
       });
+    const waitMs = identity.value.user === null ? this.lookUpWaitMs(handshake.show, source) : 0;
+    if (waitMs > 0)
+      return fail('rate_limited', 'The guests of this address look for too many shows.', {
+        retryAfterMs: Math.max(waitMs, retryAfterMs()),
+      });
     const found = rooms.getOrOpen(handshake.show);
     if (!found.ok) return found;
     const { room, opening } = found.value;
     const allowed = opening === null ? checkMayWatch(identity.value, room) : ok(null);
     if (!allowed.ok) return allowed;
     const { user } = identity.value;
-    const waitMs = opening === null && user !== null ? room.joinWaitMs(user) : 0;
-    if (waitMs > 0) return this.delayed.delay(handshake.token ?? '', waitMs);
+    const delayMs = opening === null && user !== null ? room.joinWaitMs(user) : 0;
+    if (delayMs > 0) return this.delayed.delay(handshake.token ?? '', delayMs);
     const { variant, position } = handshake;
     return ok(new Connection(room, variant, identity.value, source, position, opening));
+  }
+
+  /** Returns how long the guests of an address wait until they may open another room, 0 = now. */
+  private lookUpWaitMs(show: string, { address }: Source): number {
+    return this.options.rooms.has(show) ? 0 : this.lookUps.take(address, performance.now());
   }
 
   private authenticate({ origin, show, token }: Handshake): Result<Identity> {

@@ -35,6 +35,12 @@ const hasOlderJobs = (client: RedisClient, key: string): Promise<boolean> =>
     },
   );
 
+/** The key of one show may have been overwritten: that stops no other show. */
+function reportsOfOtherType(error: Error): Buffer[] {
+  if (!error.message.startsWith('WRONGTYPE')) throw error;
+  return [];
+}
+
 const stillRuns = (what: string): Result<never> =>
   fail(
     'overloaded',
@@ -53,7 +59,7 @@ export async function checkReleases(runner: ScriptRunner): Promise<Result<null>>
   for (let from = 0; from < shows.value.length; from += SHOWS_PER_READ) {
     const ids = shows.value.slice(from, from + SHOWS_PER_READ);
     const read = await runner.guard((client) =>
-      Promise.all(ids.map((id) => client.hvalsBuffer(runner.keysOf(id).nodes))),
+      Promise.all(ids.map((id) => client.hvalsBuffer(runner.keysOf(id).nodes).catch(reportsOfOtherType))),
     );
     if (!read.ok) return read;
     const now = runner.connection.clock.now();

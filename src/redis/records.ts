@@ -69,12 +69,21 @@ export type PackedReservation = [...identity: Identity, ...wish: Wish, ...terms:
 /** A reserve request is the first fields of the hold's record. */
 export type PackedRequest = [user: string, id: string, state: 'held', offer: 0, ...wish: Wish];
 
-/** A reservation as its host sees it: with what was noted of its order. */
-export const notedView = (packed: PackedReservation): ReservationView & OrderNotes => ({
-  ...reservationView(packed),
-  ...(packed[3] === 0 ? {} : { offer: true as const }),
-  ...packed[14],
-});
+/** Unknown, or one that a Date can have. */
+const isTime = (ms: unknown): boolean =>
+  ms === undefined || ms === null || (typeof ms === 'number' && Math.abs(ms) <= 8.64e15);
+
+/**
+ * Returns a reservation as its host sees it: with what was noted of its order. Throws for a damaged
+ * one, which would otherwise fail a whole list.
+ */
+export function notedView(packed: PackedReservation): ReservationView & OrderNotes {
+  const offer = packed[3] === 0 ? {} : { offer: true as const };
+  const view: ReservationView & OrderNotes = { ...reservationView(packed), ...offer, ...packed[14] };
+  const { createdAt, heldUntil, endedAt, refundedAt } = view;
+  if (![createdAt, heldUntil, endedAt, refundedAt].every(isTime)) throw new RangeError('It has a time that is none.');
+  return view;
+}
 
 export interface ReservationRecord extends ReservationView, OrderNotes {
   key: string;

@@ -42,6 +42,11 @@ export class Rooms {
     return this.slots.size;
   }
 
+  /** Returns whether `getOrOpen` needs no new room and no Redis. */
+  has(showId: string): boolean {
+    return this.slots.has(showId) || this.remembered(showId) !== undefined;
+  }
+
   *[Symbol.iterator](): Iterator<Room> {
     for (const { room, isOpen } of this.slots.values()) if (isOpen) yield room;
   }
@@ -55,9 +60,8 @@ export class Rooms {
       const message = 'This node has its maximum of shows in memory. Try again later.';
       return fail('at_capacity', message, { retryAfterMs: LIMITS.roomLingerMs });
     }
-    const unknown = this.unknown.get(showId);
-    if (unknown !== undefined && unknown.untilMs > this.deps.clock.nowMs())
-      return ok({ room: unknown.room, opening: unknown.opened });
+    const unknown = this.remembered(showId);
+    if (unknown !== undefined) return ok({ room: unknown.room, opening: unknown.opened });
     const slot = this.slots.get(showId) ?? this.create(showId);
     return ok({ room: slot.room, opening: slot.isOpen ? null : slot.opened });
   }
@@ -78,6 +82,11 @@ export class Rooms {
         await room.close();
       }),
     );
+  }
+
+  private remembered(showId: string): UnknownShow | undefined {
+    const unknown = this.unknown.get(showId);
+    return unknown !== undefined && unknown.untilMs > this.deps.clock.nowMs() ? unknown : undefined;
   }
 
   private create(showId: string): Slot {

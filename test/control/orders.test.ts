@@ -168,6 +168,13 @@ t.test('a page reads a bounded part of the ledger, and names what cannot be read
   t.same(found, [[], ['open', '=eva+', 'bob', 'ann']]);
   const { body } = await control.request(`${SHOW}/reservations?order=oldest&limit=4`);
   t.same(body.unreadable, [ids.eve]);
+
+  const reservations = `${keyPrefix}{gala}:reservations`;
+  const record = packr.unpack((await redis.client().hgetBuffer(reservations, ids.ann as string)) as Buffer);
+  record[14] = { refundedAt: 'never' };
+  await redis.client().hset(reservations, ids.ann as string, packr.pack(record));
+  const orders = await control.request(`${SHOW}/orders?order=oldest`);
+  t.match(orders, { status: 200, body: { unreadable: [ids.ann] } }, 'a time that is none');
 });
 
 const CSV = [

@@ -191,7 +191,10 @@ test('while the previous release runs, erasures, exports, imports and refunds ar
   await areRefused(/^A process of release 0\.1\.0 still runs: it has viewers of the show show\d+\. Replace it/);
   unwrap(await previous.reportCounts(show, 'node', 0, 0));
   unwrap(await store.reportCounts(show, 'newer', 3, 0));
+  const damaged = `two:{${await openShow()}}:nodes`;
+  await client.rpush(damaged, 'a key of another type');
   await arePossible();
+  await client.del(damaged);
 
   const jobs = await createPreviousJobs(previous, fixture.redis.url, 'two:');
   await jobs.start();

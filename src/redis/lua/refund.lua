@@ -48,7 +48,9 @@ local function decide(args)
   end
   if state ~= 'confirmed' then return 'illegal_move', { state = state } end
   -- The order may still name a buyer who is being erased, and the ledger must not do so again.
-  if not is_owned(r) and call('HEXISTS', K.show, 'erasing') == 1 then return 'overloaded', { erasing = true } end
+  local erasing = tonumber(call('HGET', K.show, 'erasing') or '0')
+  local is_erasing = Show.now - erasing < Limits.erasureMarkMs
+  if is_erasing and not is_owned(r) then return 'overloaded', { erasing = true } end
   refund(r, args)
   return '+', r
 end
