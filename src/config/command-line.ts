@@ -105,8 +105,10 @@ export function readCommandLine(
   return { values, operands, errors };
 }
 
-/** Returns commander's `(Did you mean --workers?)` for an unknown flag, or an empty text. */
+/** Returns `(Did you mean --workers?)` for an unknown flag, or an empty text. */
 function suggestion(command: Command, flag: string): string {
+  const longer = command.options.flatMap(({ long }) => (long?.endsWith(flag.slice(1)) ? [long] : []));
+  if (longer.length > 0 && flag.length > 3) return ` (Did you mean ${longer.join(' or ')}?)`;
   try {
     command.parse([flag], { from: 'user' });
     return '';

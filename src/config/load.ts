@@ -158,6 +158,10 @@ function asVariables(flags: ReadonlyMap<string, string>): Readonly<Record<string
   return Object.freeze(variables);
 }
 
+const NO_SECRET =
+  'is needed with REDIS_URL, and must be the same in every process: try "openssl rand -hex 32". AUTH_PUBLIC_KEYS may ' +
+  'replace it.';
+
 /** Returns the errors as the CLI prints them, one per line. */
 export function configErrorsText(errors: readonly ConfigError[]): string {
   return errors.map(({ source, problem }) => `  ${source}: ${problem}`).join('\n');
@@ -184,7 +188,7 @@ function checkRelations(config: Config, purpose: 'serve' | 'token' | 'inspect', 
   if (config.metricsPort !== null && config.metricsPort !== 0 && used.includes(config.metricsPort))
     report('METRICS_PORT', `must differ from GATEWAY_PORT and CONTROL_PORT (${config.metricsPort}).`);
   if (isShared && (hasGateway || hasControl) && authSecret === null && config.authPublicKeys.length === 0)
-    report('AUTH_SECRET', 'is needed with REDIS_URL (or AUTH_PUBLIC_KEYS), and must be the same in every process');
+    report('AUTH_SECRET', NO_SECRET);
   if (isShared && hasControl && config.apiKeys === null)
     report('API_KEYS', 'is needed with REDIS_URL for the control role');
   if (config.demoTokens && authSecret === null && config.authPublicKeys.length > 0)

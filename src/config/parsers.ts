@@ -27,10 +27,10 @@ export function duration(minMs: number, maxMs: number, why: string): Parser<numb
   return (raw) => {
     const [, count, unit] = /^(\d{1,9})([smhd])$/.exec(raw) ?? [];
     const ms = Number(count) * UNIT_MS[unit as keyof typeof UNIT_MS];
+    if (Number.isNaN(ms))
+      return problem(`is ${quoted(raw)}, which ${/^\d+$/.test(raw) ? 'has no unit' : 'is no time'}`);
     if (ms < minMs) return problem(`is ${quoted(raw)}, which is too short. ${why}`);
-    return Number.isNaN(ms) || ms > maxMs
-      ? problem(`must be a number with a unit, such as 90s, 30m, 12h or 30d, and not too long; got ${quoted(raw)}`)
-      : value(ms);
+    return ms > maxMs ? problem(`is ${quoted(raw)}, which is too long`) : value(ms);
   };
 }
 

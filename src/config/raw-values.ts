@@ -47,7 +47,8 @@ function fromFile(setting: Setting<unknown>, file: string, { readFile, report }:
     if (text.trim() === '') report(variable, `${file} is empty`);
     return setting.isSecret ? text : text.trim();
   } catch (cause) {
-    report(variable, `${file} cannot be read (${(cause as NodeJS.ErrnoException).code ?? 'unknown reason'})`);
+    const { code = 'unknown reason' } = cause as NodeJS.ErrnoException;
+    report(variable, `${file} cannot be read (${code}). Check the path, and that this user may read the file`);
     return null;
   }
 }

@@ -12,6 +12,8 @@ const ID = new RegExp(ID_PATTERN);
 /** Returns whether a text may be an id. Ids read from Redis are checked before they name files. */
 export const isId = (text: string): boolean => ID.test(text);
 const SKU = new RegExp(SKU_PATTERN, 'u');
+/** How many more fields than the first a message names. */
+const NAMED_MAX = 3;
 const MOMENT_MAX_MS = 8.64e15;
 
 export interface Mistake {
@@ -77,10 +79,16 @@ export class Mistakes {
 
   /** Returns one `invalid_request` whose `details.errors` lists all mistakes, or null. */
   failure(): Failure | null {
-    const first = this.#list[0];
-    if (!first) return null;
-    const more = this.#list.length > 1 ? ` (and ${this.#list.length - 1} more)` : '';
-    const message = `${first.path === '' ? '' : `${first.path}: `}${first.message}${more}`;
-    return failure('invalid_request', message, { details: { errors: this.#list } });
+    return this.none ? null : mistakesFailure(this.#list);
   }
+}
+
+/** The message has the first mistake, and the fields of some others. */
+export function mistakesFailure(errors: readonly Mistake[]): Failure {
+  const [first, ...others] = errors;
+  const fields = others.slice(0, NAMED_MAX).map(({ path }) => path);
+  if (others.length > NAMED_MAX) fields.push(`${others.length - NAMED_MAX} more`);
+  const message = first && `${first.path === '' ? '' : `${first.path}: `}${first.message}`;
+  const more = fields.length > 0 ? ` Also wrong: ${fields.join(', ')}.` : '';
+  return failure('invalid_request', message && message + more, { details: { errors } });
 }

@@ -95,7 +95,9 @@ const ROWS: readonly Row[] = [
     'full',
     /(^|[\s:-])OOM\b/,
     () => 'Redis is out of memory (OOM): it accepts only what frees memory.',
-    'Raise maxmemory, archive or delete ended shows (POST …/archive, DELETE), or delete other data in this Redis.',
+    'Raise maxmemory, archive or delete ended shows (POST …/archive, DELETE), or delete other data in this Redis. ' +
+      'For an embedded Redis set MAXMEMORY and restart; redis-cli -s DATA_DIR/redis/redis.sock CONFIG SET maxmemory ' +
+      '2gb raises it until then.',
   ),
   row(
     'replica',

@@ -116,7 +116,9 @@ export class RedisStatus {
     const cause = `${trouble.state} ${trouble.remedy}`;
     if (trouble === CONNECTING || this.#logged.has(cause)) return;
     this.#logged.add(cause);
-    const text = this.#wasReady ? 'Redis is unavailable' : 'waiting for Redis';
+    const away = this.#wasReady ? 'Redis is unavailable' : 'waiting for Redis';
+    // A full Redis still confirms and releases holds.
+    const text = trouble.state === 'full' ? 'Redis is full' : away;
     const { code } = redisFailure(trouble);
     if (PASSING.has(trouble.state)) this.#logger?.warn({ code, ...trouble }, text);
     else this.#logger?.error({ code, ...trouble }, text);

@@ -53,11 +53,14 @@ const REDACTED_PATHS = ['', '*', '*.*'].flatMap((at) =>
   SECRET_FIELDS.map((field) => (at === '' || field.startsWith('[') ? `${at}${field}` : `${at}.${field}`)),
 );
 
-/** Redacted in the serialized record: JWTs in error texts, `?token=`, passwords in Redis URLs. */
+/**
+ * Redacted in the serialized record: JWTs in error texts, `?token=`, passwords in Redis URLs. A
+ * remedy names such a URL with PASSWORD.
+ */
 const SECRET_TEXTS: ReadonlyArray<readonly [RegExp, string]> = [
   [/\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*/g, CENSORED],
   [/([?&](?:token|api[-_]?key)=)[^&\s"\\]+/gi, `$1${CENSORED}`],
-  [/(rediss?:\/\/[^:@/\s"]*:)[^@\s"]+@/gi, `$1${CENSORED}@`],
+  [/((?:rediss?|REDISS?):\/\/[^:@/\s"]*:)(?!PASSWORD@)[^@\s"]+@/g, `$1${CENSORED}@`],
 ];
 
 /** Replaces JWTs, and tokens and passwords in URLs. */

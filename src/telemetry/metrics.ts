@@ -184,9 +184,9 @@ function observedMetrics(registry: Registry): Metrics['observe'] {
   add(
     'gauge',
     'redis_up',
-    '1 while Redis can be used, else 0',
+    '1 while Redis accepts commands, also while it is full and accepts only some, else 0',
     [],
-    health((of) => one(of.trouble() === null)),
+    health((of) => one(of.refusal() === null)),
   );
   add(
     'gauge',

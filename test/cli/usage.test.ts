@@ -64,10 +64,19 @@ const WRONG: ReadonlyArray<[argv: string[], env: Record<string, string>, ...says
     /--role: must be one of guest, viewer/,
     /--ttl: must be/,
   ],
+  [
+    ['serve', '--port', '80'],
+    {},
+    /--port: is not a flag .*Did you mean --gateway-port or --control-port or --metrics-port/,
+  ],
   [['verify'], {}, /--show: is needed/],
   [['verify', '--show', 'a', '--archive', 'b'], {}, /--archive: cannot be given together with --show/],
   [['reconcile', '--archive', 'b'], {}, /--archive: is not a flag/],
-  [['serve', '--retention', '30'], {}, /--retention: must be a number with a unit, such as 90s/],
+  [
+    ['serve', '--retention', '30'],
+    {},
+    /--retention: is "30", which has no unit\. Allowed: a number with a unit: 90s, 30m, 12h or 30d, from/,
+  ],
   [
     ['serve'],
     { RETENTION: '0s' },

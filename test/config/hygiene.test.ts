@@ -100,7 +100,9 @@ t.test('a secret may be in a file that a variable names', async (t) => {
     authSecret: SECRET,
     apiKeys: { host: '0123456789abcdef', shop: 'fedcba9876543210' },
   });
-  t.match(load({ AUTH_SECRET_FILE: file('absent') }).errors, [/^AUTH_SECRET_FILE: .*absent cannot be read \(ENOENT\)/]);
+  t.match(load({ AUTH_SECRET_FILE: file('absent') }).errors, [
+    /^AUTH_SECRET_FILE: .*absent cannot be read \(ENOENT\)\. Check the path/,
+  ]);
   t.match(load({ AUTH_SECRET_FILE: folder }).errors, [/^AUTH_SECRET_FILE: .* cannot be read \(EISDIR\)/]);
   t.match(load({ AUTH_SECRET_FILE: file('none') }).errors, [/^AUTH_SECRET_FILE: .*none is empty/]);
   const both = load({ AUTH_SECRET: SECRET, AUTH_SECRET_FILE: file('secret') });
@@ -158,6 +160,11 @@ t.test('settings without effect are named, and those that contradict are refused
   t.match(load({ METRICS_HOST: '::1' }).warnings, [/^METRICS_HOST: has no effect without METRICS_PORT/]);
   t.match(load({ RETENTION: '59m' }).warnings, [/^RETENTION: is shorter than an hour/]);
   t.same(load({ RETENTION: '1h' }).warnings, []);
+  const [bare, foreign, long] = ['30', '5w', '25h'].map((HOLD_MAX) => load({ HOLD_MAX }).errors[0] ?? '');
+  const allowed = 'Allowed: a number with a unit: 90s, 30m or 12h, from 2 minutes to 24 hours.';
+  t.equal(bare, `HOLD_MAX: is "30", which has no unit. ${allowed}`);
+  t.equal(foreign, `HOLD_MAX: is "5w", which is no time. ${allowed}`);
+  t.equal(long, `HOLD_MAX: is "25h", which is too long. ${allowed}`);
 });
 
 t.test('hostile values never throw, and every problem names its source and what is allowed', async (t) => {

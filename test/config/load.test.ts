@@ -207,7 +207,10 @@ const RELATIONS: ReadonlyArray<[env: Env, errors: RegExp[], more?: More]> = [
   [{ ROLES: 'gateway' }, [/^REDIS_URL: is needed for roles in separate processes/]],
   [
     { REDIS_URL: 'redis://a' },
-    [/^AUTH_SECRET: is needed with REDIS_URL \(or AUTH_PUBLIC_KEYS\)/, /^API_KEYS: is needed with REDIS_URL/],
+    [
+      /^AUTH_SECRET: is needed with REDIS_URL, .*openssl rand.*AUTH_PUBLIC_KEYS may/,
+      /^API_KEYS: is needed with REDIS_URL/,
+    ],
   ],
   [{ ...SHARED, ...ONE_PORT }, [/^CONTROL_PORT: must differ from GATEWAY_PORT \(9000\)/]],
   [{ ...SHARED, ...ONE_PORT, ROLES: 'gateway' }, []],

@@ -47,7 +47,11 @@ t.test('while Redis is full, jobs open sales and run the retention, also if they
     'no stack is logged',
   );
   const said = records.filter(({ state }) => state === 'full');
-  const begins = { msg: 'Redis is unavailable', code: 'redis_full', remedy: /^Raise maxmemory/ };
+  const begins = {
+    msg: 'Redis is full',
+    code: 'redis_full',
+    remedy: /^Raise maxmemory.* set MAXMEMORY.*redis\.sock CONFIG SET/,
+  };
   const ends = { msg: 'Redis can be used again' };
   t.match(said, [begins, ends, begins, ends], 'its begin with what to do, and its end');
   t.equal(said.length, 4);

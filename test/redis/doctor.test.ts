@@ -150,6 +150,15 @@ t.test('a replica: the engine does not start, and every check still runs', async
   t.match(checkOf(checkup, 'persistence'), { state: 'passed' });
 });
 
+t.test('a password that the server does not need is a warning', async (t) => {
+  const redis = await server(t);
+  const ofLogin = async (login: string) =>
+    checkOf(await examine(`unix://${login}${redis.socketPath}`, { isReadOnly: true }), 'connection');
+  t.match(await ofLogin(':secret@'), { state: 'warning', found: /needs no password/, remedy: /requirepass/ });
+  await redis.admin.config('SET', 'requirepass', 'secret');
+  t.match(await ofLogin(':secret@'), { state: 'passed' });
+});
+
 const UNREACHABLE: ReadonlyArray<readonly [name: string, login: string, says: RegExp]> = [
   ['a wrong password', ':wrong@', /WRONGPASS/],
   ['no password', '', /requires a password/],

@@ -45,7 +45,7 @@ async function hasState(
   await holdsIn(15_000, () => store.trouble()?.state === state);
   t.match(store.trouble(), { state, ...says });
   const records = logged.filter((record) => record.state === state);
-  t.match(records, [{ msg: 'waiting for Redis', ...says }]);
+  t.match(records, [{ msg: state === 'full' ? 'Redis is full' : 'waiting for Redis', ...says }]);
   t.equal(records.length, 1, 'it is logged once');
   t.notMatch(JSON.stringify([store.trouble(), logged]), PASSWORD);
 }

@@ -22,10 +22,12 @@ t.test('secrets are redacted in fields, headers, URLs and error texts', async (t
   const login = Object.assign(new Error('WRONGPASS'), { command: { name: 'auth', args: ['plain-password'] } });
   const inner = { lastNodeError: login };
   logger.error({ err: Object.assign(new AggregateError([login], 'many', { cause: login }), inner) }, 'failed');
+  const remedy = 'Add it to REDIS_URL: redis://:PASSWORD@HOST or redis://USER:PASSWORD@HOST.';
+  logger.error({ remedy }, 'waiting for Redis');
   const output = String(destination.read());
   for (const secret of ['plain-token', 'plain-key', 'plain-query', 'plain-password', 'c2VjcmV0'])
     t.notMatch(output, secret);
-  const [first, second, third, fourth] = output
+  const [first, second, third, fourth, fifth] = output
     .trim()
     .split('\n')
     .map((line) => JSON.parse(line));
@@ -34,6 +36,7 @@ t.test('secrets are redacted in fields, headers, URLs and error texts', async (t
   t.match(second, { req: { headers: { host: 'h' } } });
   t.match(third, { err: { type: 'Error', message: /redis:\/\/user:\[redacted\]@host:6379\/0/ } });
   t.match(fourth, { err: { aggregateErrors: [{ command: 'auth' }], lastNodeError: { command: 'auth' } } });
+  t.equal(fifth.remedy, remedy, 'a placeholder is no secret');
 });
 
 t.test('a pretty line has time, level, message, fields and stack, and no secret or control character', (t) => {

@@ -57,7 +57,14 @@ t.test('src/telemetry/README.md lists every metric with its type, labels and mea
 t.test('each state of Redis has a sample, and exactly the present one is 1', async (t) => {
   const metrics = createMetrics({ processMetrics: false });
   let trouble: RedisTrouble | null = null;
-  const health = { trouble: () => trouble, redisCapabilities: () => null, nowErrorMs: () => 2, watchTrouble: () => {} };
+  const refusal = (): RedisTrouble | null => (trouble?.state === 'full' ? null : trouble);
+  const health = {
+    trouble: () => trouble,
+    refusal,
+    redisCapabilities: () => null,
+    nowErrorMs: () => 2,
+    watchTrouble: () => {},
+  };
   metrics.observe({ health: health as unknown as Health });
   const present = async (): Promise<string[]> => {
     const lines = (await metrics.registry.getSingleMetricAsString('stampede_redis_state')).split('\n').slice(2);
@@ -68,5 +75,7 @@ t.test('each state of Redis has a sample, and exactly the present one is 1', asy
   for (const state of REDIS_STATES) {
     trouble = { state, reason: '', remedy: '' };
     t.same(await present(), [`stampede_redis_state{state="${state}"} 1`]);
+    const up = await metrics.registry.getSingleMetricAsString('stampede_redis_up');
+    t.match(up, new RegExp(`^stampede_redis_up ${Number(state === 'full')}$`, 'm'), state);
   }
 });

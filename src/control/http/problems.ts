@@ -6,7 +6,7 @@ import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import type { ArchiveStore } from '../../domain/archive.ts';
-import type { Mistake } from '../../domain/mistakes.ts';
+import { type Mistake, mistakesFailure } from '../../domain/mistakes.ts';
 import { LIMITS } from '../../limits.ts';
 import { ERRORS, type ErrorCode, type Failure, failure, StampedeError } from '../../protocol/codes.ts';
 import { wordsOfPattern } from './fields.ts';
@@ -150,6 +150,8 @@ const FASTIFY_REFUSALS: Readonly<Record<string, Failure>> = {
   FST_ERR_MAX_PARAM_LENGTH: failure('invalid_request', 'A part of the URL is longer than any id.'),
 };
 
+const EMPTY = /^must NOT have fewer than 1 (characters|items|properties)$/;
+
 type SchemaError = NonNullable<FastifyError['validation']>[number];
 
 function schemaFailure(validation: readonly SchemaError[], context: string): Failure {
@@ -167,10 +169,7 @@ function schemaFailure(validation: readonly SchemaError[], context: string): Fai
     path,
     message: values.size > 0 ? oneOf([...values]) : messageOf(first),
   }));
-  const [first] = errors;
-  const more = errors.length > 1 ? ` (and ${errors.length - 1} more)` : '';
-  const message = first && `${first.path === '' ? '' : `${first.path}: `}${first.message}${more}`;
-  return failure('invalid_request', message, { details: { errors } });
+  return mistakesFailure(errors);
 }
 
 function messageOf({ keyword, message, params }: SchemaError): string {
@@ -178,7 +177,7 @@ function messageOf({ keyword, message, params }: SchemaError): string {
   const words = keyword === 'pattern' ? wordsOfPattern(String(params.pattern)) : undefined;
   if (words !== undefined) return `Must be ${words}.`;
   if (keyword === 'additionalProperties') return 'This field is not known. Check its spelling.';
-  return sentence(message);
+  return EMPTY.test(message ?? '') ? 'Must not be empty.' : sentence(message);
 }
 
 /** Returns the values that a field may have, if the mistake is that it has another one. */

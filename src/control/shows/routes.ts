@@ -143,7 +143,8 @@ export const shows: Resource = {
         description:
           'Keys with more than 1,000 elements are estimated from a sample, usually within a few percent. Results ' +
           'that are kept for a repeated `Idempotency-Key` for a day are not counted. An archived show keeps its keys ' +
-          'for an hour, or as long as its retention if that is shorter (`expiring`), and its summary for good.',
+          'for an hour, or as long as its retention if that is shorter, and about a minute more (`expiring`), and ' +
+          'its summary for good.',
         response: { 200: ShowSizeSchema },
       }),
       async ({ params: { show } }) => ({

@@ -52,6 +52,7 @@ const SLOW_START = {
   reason: `Redis replies, but the engine did not start within ${CONNECT_MS_MAX / 1000} s.`,
   remedy: 'This host or Redis may be overloaded. Run doctor again when it is idle.',
 };
+const NEEDLESS_PASSWORD = 'Set it in Redis (requirepass), so that others cannot connect, or remove it from REDIS_URL.';
 const SHOW = 'doctor';
 const LIBRARIES = 'stampede_*';
 const TESTED: Readonly<Record<string, readonly number[]>> = { Redis: [7, 8], Valkey: [8] };
@@ -279,14 +280,21 @@ async function startingChecks(
   return { checks, measures: [passed('capacity', text)], capacity: measured.value };
 }
 
-function checkConnection({ target }: CheckupOptions, facts: ServerFacts | undefined): Check {
+/** A server whose default user has no password refuses AUTH, and the driver connects without it. */
+async function ignoresPassword([server]: Reader['servers'], { username, password }: RedisTarget): Promise<boolean> {
+  if (server === undefined || password === null || (username ?? 'default') !== 'default') return false;
+  const isRefused = (error: unknown): boolean => troubleOf(error).state === 'wrong_password';
+  return server.call('AUTH', password).then(() => false, isRefused);
+}
+
+function checkConnection({ target }: CheckupOptions, facts: ServerFacts | undefined, isNeedless: boolean): Check {
   const { tls, username, password } = target;
   const user = username ?? (password === null ? 'default, without a password' : 'default');
   const how = tls === null ? 'without TLS' : 'by TLS with a trusted certificate';
-  return passed(
-    'connection',
-    `${facts?.label ?? 'Redis'} replies at ${describeTarget(target)} ${how}, as user ${user}.`,
-  );
+  const found = `${facts?.label ?? 'Redis'} replies at ${describeTarget(target)} ${how}, as user ${user}.`;
+  return isNeedless
+    ? warning('connection', `${found} It needs no password, and REDIS_URL has one.`, NEEDLESS_PASSWORD)
+    : passed('connection', found);
 }
 
 /** Takes about three seconds, at most some thirty. */
@@ -316,7 +324,8 @@ export async function examineRedis(options: CheckupOptions): Promise<Checkup> {
         : await startingChecks(reader, store, options, space);
     const [facts] = reader.facts;
     const hasArchives = await reader.client.exists(createKeys(keyPrefix).archives).catch(() => 0);
-    const ofRedis = [checkConnection(options, facts), ...started.checks, ...reading, ...started.measures];
+    const isNeedless = await ignoresPassword(reader.servers, target);
+    const ofRedis = [checkConnection(options, facts, isNeedless), ...started.checks, ...reading, ...started.measures];
     const checks = [...ofRedis, ...(options.checkHost?.(hasArchives === 1) ?? [])];
     const durability = store?.redisCapabilities()?.durability ?? null;
     return {

@@ -87,6 +87,8 @@ t.test('a problem names the fields, and the headers help the caller', async (t) 
   t.strictSame((await post('/v1/shows', { title: 'x', titel: 'y' })).body.errors, [
     { path: '/titel', message: 'This field is not known. Check its spelling.' },
   ]);
+  const { detail } = (await post('/v1/shows', { titel: 'y' })).body;
+  t.match(detail, /^\/title: Must have required property 'title'\. Also wrong: \/titel\.$/);
   t.strictSame((await request(GALA, { method: 'PATCH', body: {} })).body.errors, [
     { path: '', message: 'Nothing to change: give at least one field.' },
   ]);
