@@ -45,7 +45,7 @@ function FeaturedCard({ offer }: { offer: Offer }) {
         {isPinned && <Badge look='accent'>{t('shop.pinned')}</Badge>}
         {sale !== undefined && (
           <>
-            <bdi class='sale-title clip'>{sale.title}</bdi>
+            <bdi class='sale-title two-lines'>{sale.title}</bdi>
             <SaleLine sale={sale} />
           </>
         )}
