@@ -16,7 +16,9 @@ export async function verifyArchiveAt(
   } catch (error) {
     const { path: missing = path } = error as NodeJS.ErrnoException;
     const reason = fileReason(error, { ...NOT_READ, ENOENT: `${missing} does not exist` });
-    printError(`stampede verify: the archive ${path} cannot be read: ${reason}`);
+    const { code = '' } = ((error as Error).cause ?? {}) as NodeJS.ErrnoException;
+    const remedy = code.startsWith('Z_') ? '. The file is damaged: restore the folder from a backup.' : '';
+    printError(`stampede verify: the archive ${path} cannot be read: ${reason}${remedy}`);
     return EXIT.failed;
   }
 }

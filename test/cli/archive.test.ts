@@ -74,6 +74,11 @@ t.test('after RETENTION a job archives an ended show, and verify --archive prove
     code: 1,
     stdout: /violations:[\s\S]*orders\.jsonl\.gz: sha256/,
   });
+  writeFileSync(join(folder, file), Buffer.from('H4sIAAAAAAAAAwMAAAAAAQAAAAA=', 'base64'));
+  t.match(await run(['verify', '--archive', folder]), {
+    code: 1,
+    stderr: /orders\S+ cannot be read: .*\. The file is damaged: restore the folder from a backup\.\n$/,
+  });
   t.match(await run(['verify', '--archive', dataDir]), {
     code: 1,
     stderr: /cannot be read: \S+manifest\.json does not exist\n$/,
