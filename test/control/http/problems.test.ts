@@ -24,7 +24,7 @@ const REFUSALS: readonly Refusal[] = [
   ['a prototype in a body', 'invalid_request', 'POST /v1/shows', { body: '{"title":"x","__proto__":{"admin":true}}' }],
   ['a body of text', 'unsupported_media_type', 'POST /v1/shows', ofType('text/plain')],
   ['a form', 'unsupported_media_type', 'POST /v1/shows', ofType('application/x-www-form-urlencoded')],
-  ['a large body', 'frame_too_large', 'POST /v1/shows', { body: { title: 'x'.repeat(LIMITS.httpBodyBytesMax) } }],
+  ['a large body', 'frame_too_large', `PATCH ${GALA}`, { body: { title: 'x'.repeat(LIMITS.httpBodyBytesMax) } }],
   ['bytes that are not UTF-8', 'invalid_request', 'POST /v1/shows', { body: NOT_UTF8 }],
   ['an unknown field', 'invalid_request', 'POST /v1/shows', { body: { title: 'x', titel: 'y' } }],
   ['a field of an empty body', 'invalid_request', `POST ${GALA}/start`, { body: { now: true } }],
