@@ -118,13 +118,17 @@ function Sale({ sale: { title, state, opensAt, closesAt } }: { sale: ListedSale 
       <Icon name='bag' />
       <bdi class='clip'>{title}</bdi>
       {state === 'paused' && at === null && <span class='show-time'>{t('sale.paused')}</span>}
-      {at !== null && (
+      {at !== null && at > now.value && (
         <span class='show-time'>
           {t(WORDS[state])}{' '}
           <strong>
             <Countdown now={now} to={at} />
           </strong>
         </span>
+      )}
+      {/* Until the list is loaded again. */}
+      {at !== null && at <= now.value && (
+        <span class='show-time'>{t(state === 'scheduled' ? 'sale.open' : 'sale.ended')}</span>
       )}
     </p>
   );
