@@ -182,7 +182,10 @@ export class Run<F extends FlagTable = FlagTable> {
         const used = (cpuSeconds - before.cpuSeconds) / seconds;
         return Number.isNaN(used) || seconds < 0.1 ? [] : [[atMs - this.originMs, used] as const];
       });
-      const memory = own.map(({ atMs, memoryBytes }) => [atMs - this.originMs, memoryBytes / 2 ** 20] as const);
+      // A process that was just killed has no memory any more.
+      const memory = own
+        .filter(({ memoryBytes }) => !Number.isNaN(memoryBytes))
+        .map(({ atMs, memoryBytes }) => [atMs - this.originMs, memoryBytes / 2 ** 20] as const);
       return [
         { name: `${name} CPU`, unit: 'cores', group: 'server' as const, points: cpu },
         { name: `${name} memory`, unit: 'MiB', group: 'server' as const, points: memory },
