@@ -71,11 +71,11 @@ export class StampedeClient {
       WebSocket: typeof Socket === 'function',
       token: /string|function|undefined/.test(typeof token),
       codec: codec?.variant,
-      requestTimeoutMs: attemptTimeoutMs > 0,
+      requestTimeoutMs: typeof attemptTimeoutMs === 'number' && attemptTimeoutMs > 0,
       random: typeof random === 'function',
     };
     for (const [name, isValid] of Object.entries(valid))
-      if (!isValid) throw new TypeError(`The option "${name}" is missing or wrong. See ClientOptions.`);
+      if (!isValid) throw new TypeError(`The option "${name}" is wrong. See ClientOptions.`);
     const tokens = new TokenSource(token);
     this.#connection = new Connection({
       Socket,

@@ -94,6 +94,8 @@ t.test('a listener that is no function, and options without an address or a show
     ['token', {}],
     ['codec', 'msgpack'],
     ['requestTimeoutMs', {}],
+    ['requestTimeoutMs', 1n],
+    ['requestTimeoutMs', true],
     ['WebSocket', {}],
     ['random', 0.5],
   ] as const)
