@@ -84,7 +84,7 @@ export function checkShowPlan(
   }
   mistakes.unique(
     '/products',
-    [...products].map(({ id }) => id),
+    products.map(({ id }) => id),
   );
   const saleIds = sales.flatMap(({ id }, i) => (id === undefined ? [] : [[id, i] as const]));
   const first = new Map([...saleIds].reverse());

@@ -5,10 +5,10 @@ import { readShow, showView, unpack } from './records.ts';
 import { bytesOf, isErrorCode, numberOf, type ScriptRunner, textOf } from './script-runner.ts';
 import type { ScriptReply } from './scripts.ts';
 
-const PAUSED_RETRY_MS = 1_000;
+const RETRY_MS = 1_000;
 
 function retryAfterMs(code: string, { opensAt, now }: { opensAt?: number; now?: number }): number | undefined {
-  if (code === 'sale_paused' || code === 'overloaded') return PAUSED_RETRY_MS;
+  if (code === 'sale_paused' || code === 'overloaded') return RETRY_MS;
   return code === 'sale_not_open' && opensAt && now ? Math.max(0, opensAt - now) : undefined;
 }
 
