@@ -49,7 +49,7 @@ export interface UpgraderOptions {
 export class Upgrader {
   private readonly options: UpgraderOptions;
   private readonly delayed = new DelayedTokens();
-  /** By address of guests. */
+  /** Shows that guests looked for in vain, by address. What opens is not counted in the end. */
   private readonly lookUps = new UserPace({
     perSecond: LIMITS.guestLookupsPerSecond,
     burst: LIMITS.guestLookupsBurst,
@@ -108,7 +108,8 @@ export class Upgrader {
       return fail('redis_unavailable', 'This node waits for Redis. Try again later.', {
         retryAfterMs: retryAfterMs(),
       });
-    const waitMs = identity.value.user === null ? this.lookUpWaitMs(handshake.show, source) : 0;
+    const isLookUp = identity.value.user === null && !rooms.has(handshake.show);
+    const waitMs = isLookUp ? this.lookUps.take(source.address, performance.now()) : 0;
     if (waitMs > 0)
       return fail('rate_limited', 'The guests of this address look for too many shows.', {
         retryAfterMs: Math.max(waitMs, retryAfterMs()),
@@ -116,6 +117,7 @@ export class Upgrader {
     const found = rooms.getOrOpen(handshake.show);
     if (!found.ok) return found;
     const { room, opening } = found.value;
+    if (isLookUp) opening?.then(({ ok }) => ok && this.lookUps.charge(source.address, -1, performance.now()));
     const allowed = opening === null ? checkMayWatch(identity.value, room) : ok(null);
     if (!allowed.ok) return allowed;
     const { user } = identity.value;
@@ -123,11 +125,6 @@ export class Upgrader {
     if (delayMs > 0) return this.delayed.delay(handshake.token ?? '', delayMs);
     const { variant, position } = handshake;
     return ok(new Connection(room, variant, identity.value, source, position, opening));
-  }
-
-  /** Returns how long the guests of an address wait until they may open another room, 0 = now. */
-  private lookUpWaitMs(show: string, { address }: Source): number {
-    return this.options.rooms.has(show) ? 0 : this.lookUps.take(address, performance.now());
   }
 
   private authenticate({ origin, show, token }: Handshake): Result<Identity> {
