@@ -113,7 +113,7 @@ export const LIMITS = Object.freeze({
   /** A node does not ask Redis again for a show that did not exist. */
   unknownShowMs: 2_000,
   unknownShowsKeptMax: 500,
-  /** Shows that the guests of an address look for in vain: each costs a room and a call of Redis. */
+  /** Shows that guests of an address look for in vain: each costs a room and a call of Redis. */
   guestLookupsPerSecond: 10,
   guestLookupsBurst: 200,
   /** Recently disconnected members stay cached, so that a reconnect storm needs no Redis read. */
